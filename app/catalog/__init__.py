@@ -1,0 +1,1 @@
+"""Items: ids, rows, vectors, texts, priors, and the ones added online."""

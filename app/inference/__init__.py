@@ -1,0 +1,1 @@
+"""The model: ONNX Runtime sessions, and the line in front of them."""

@@ -1,0 +1,1 @@
+"""Redis: histories, events, items added online, and the embedded server."""

@@ -1,0 +1,1 @@
+"""Offline: raw interactions and item texts in, a certified bundle out."""

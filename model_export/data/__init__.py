@@ -1,0 +1,1 @@
+"""From raw files to arrays, splits and vocabularies."""

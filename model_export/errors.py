@@ -1,0 +1,11 @@
+"""The deliberate failures of the offline commands; each message is the sentence that the user reads."""
+
+from app.errors import SeqrankError
+
+
+class CommandError(SeqrankError):
+    """A command cannot go on."""
+
+
+class DataError(CommandError):
+    """The input files are not what the format says."""

@@ -1,0 +1,1 @@
+"""Full-catalogue metrics, intervals, baselines, reports."""

@@ -1,0 +1,1 @@
+"""The network: text tower, sequence encoder, scoring heads."""
