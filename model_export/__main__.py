@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "replay": "play the held-out test through a live service",
     "collect": "drain the service's event log to Parquet",
 }
-"""Command -> one-line summary; ``model_export/commands/NAME.py`` has ``add_arguments(parser)`` and ``run(arguments)``."""
+"""Command -> one-line summary; ``commands/NAME.py`` has ``add_arguments(parser)`` and ``run(arguments)``."""
 
 
 def main(argv: list[str] | None = None) -> int:

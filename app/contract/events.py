@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.contract.tensors import Int64Array, UInt64Array
+if TYPE_CHECKING:
+    from app.contract.tensors import Int64Array, UInt64Array
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The 64-bit keys that stand for item ids, event ids and actions in stored histories.
 
-A key is the first eight bytes of BLAKE2b of the UTF-8 text: the same in every process, on every machine, in training and
-in serving, and independent of the bundle, so that a stored history outlives a retrained catalogue.
+A key is the first eight bytes of BLAKE2b of the UTF-8 text: the same in every process, on every machine, in training
+and in serving, and independent of the bundle, so that a stored history outlives a retrained catalogue.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.contract.tensors import UInt64Array
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from app.contract.tensors import UInt64Array
 
 
 def key_of(text: str) -> int:

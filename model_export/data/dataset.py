@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.contract.tensors import Float32Array, Int64Array
 from model_export.data import columns
 from model_export.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from app.contract.tensors import Float32Array, Int64Array
 
 
 @dataclass(frozen=True, slots=True)

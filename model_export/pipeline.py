@@ -1,0 +1,86 @@
+"""The whole offline way for the demo shop: simulate, train, evaluate, export; steps that are done are skipped."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from model_export.__main__ import main as run_command
+
+DEMO_CONFIG: Final = Path(__file__).parent / "demo.toml"
+SHOP: Final = ("--users", "1500", "--items", "800", "--seed", "7")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of the pipeline.
+
+    Attributes:
+        title: What a person reads while it runs.
+        arguments: The command line after ``python -m model_export``.
+        product: The file that exists once the step is done.
+    """
+
+    title: str
+    arguments: tuple[str, ...]
+    product: Path
+
+
+def demo_steps(folder: Path, precision: str = "int8") -> list[Step]:
+    """Return the steps that make ``folder/bundle`` from nothing."""
+    data, run, bundle = folder / "data", folder / "run", folder / "bundle"
+    return [
+        Step(
+            "Simulating a small shop",
+            ("simulate", "--output", str(data), *SHOP),
+            data / "items.parquet",
+        ),
+        Step(
+            "Fine-tuning the ranker",
+            ("train", "--data", str(data), "--run", str(run), "--config", str(DEMO_CONFIG)),
+            run / "model.safetensors",
+        ),
+        Step(
+            "Evaluating on the full catalogue",
+            ("evaluate", "--run", str(run), "--json", str(run / "evaluation.json")),
+            run / "evaluation.json",
+        ),
+        Step(
+            f"Exporting to ONNX ({precision}) and certifying",
+            ("export", "--run", str(run), "--bundle", str(bundle), "--precision", precision),
+            bundle / "manifest.json",
+        ),
+    ]
+
+
+def run_steps(steps: list[Step]) -> int:
+    """Run the steps in order, skipping those whose product exists; return the first bad exit code, or 0."""
+    for number, step in enumerate(steps, 1):
+        heading = f"[{number}/{len(steps)}] {step.title}"
+        if step.product.exists():
+            print(f"{heading}: done before, kept", flush=True)
+            continue
+        print(f"{heading}: python -m model_export {' '.join(step.arguments)}", flush=True)
+        started_s = time.monotonic()
+        code = run_command(list(step.arguments))
+        if code:
+            return code
+        print(f"      took {time.monotonic() - started_s:.0f} s", flush=True)
+    return 0
+
+
+def main() -> int:
+    """Make the demo bundle in the folder that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m model_export.pipeline", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder of the demo (build/demo)")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="int8", help="of the bundle (int8)")
+    arguments = parser.parse_args()
+    return run_steps(demo_steps(arguments.output, arguments.precision))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

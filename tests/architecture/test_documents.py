@@ -1,0 +1,41 @@
+"""What the documents say exists."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from model_export.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_command_in_a_document_exists(path: Path) -> None:
+    """Each `python -m …` and `make …` that a document names is there."""
+    text = (ROOT / path).read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
+    assert set(re.findall(r"python -m model_export ([a-z]+)", text)) <= COMMANDS.keys()
+    assert set(re.findall(r"(?:^|`|DEMO_EXIT=1 )make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
+    for module in re.findall(r"python -m (bench\.[a-z_]+)", text):
+        assert (ROOT / Path(*module.split("."))).with_suffix(".py").exists(), module
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_link_in_a_document_leads_somewhere(path: Path) -> None:
+    """Each relative link and picture of a document points to a file of the project."""
+    text = (ROOT / path).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+    missing = [link for link in links if not (ROOT / path.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_service_installs_without_torch() -> None:
+    """No requirement of the `service`, `cuda` and `online` extras is a training library."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    wanted = " ".join(extras["service"] + extras["cuda"] + extras["online"])
+    assert not re.search(r"torch|transformers|peft|optuna|seqrank\[(export|demo|test)", wanted)
