@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from app.contract.encoding import EncodedHistory
     from app.contract.events import Event, StoredHistory
+    from app.contract.online_items import ItemDescription, NewItem
     from app.contract.tensors import Float32Array, Int64Array, UInt64Array
 
 
@@ -99,3 +100,21 @@ class ItemCatalog(Protocol):
 
     async def rows_of_texts(self, texts: Sequence[str]) -> Int64Array:
         """Encode texts on the fly into rows that live as long as the process cares to cache them."""
+
+
+class ItemEditor(Protocol):
+    """Items, as ``/items`` changes and shows them; the catalogue satisfies it beside `ItemCatalog`."""
+
+    async def put_items(self, items: Sequence[NewItem]) -> int:
+        """Encode, store and publish items, all or none; return the catalogue version from which on they rank.
+
+        Raises:
+            Overloaded: If the encoder's line is full. Nothing was stored.
+            StorageUnavailable: If the store did not acknowledge.
+        """
+
+    async def delete_items(self, item_ids: Sequence[str]) -> int:
+        """Make items unknown everywhere; return how many were known."""
+
+    async def describe_item(self, item_id: str) -> ItemDescription | None:
+        """Return what is known of an item, or None if it is unknown or deleted."""
