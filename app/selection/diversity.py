@@ -1,0 +1,150 @@
+"""Greedy choice of a list that is relevant and not ten times the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from app.selection.caps import OpenPlaces
+
+if TYPE_CHECKING:
+    from app.contract.tensors import Float32Array, FloatArray, Int64Array
+
+Method: TypeAlias = Literal["dpp", "mmr"]
+
+_LEAST_RESIDUAL: Final = 1e-6
+"""What is left of a candidate that the list already spans; keeps its logarithm finite."""
+
+
+def diverse_positions(
+    scores_M: FloatArray,
+    vectors_MD: Float32Array,
+    k: int,
+    *,
+    diversity: float,
+    method: Method = "dpp",
+    places: OpenPlaces | None = None,
+) -> Int64Array:
+    """Choose ``k`` of M candidates one by one, each for ``(1 - diversity) * relevance + diversity * novelty``.
+
+    ``dpp``: relevance is the score (a log-probability), novelty the logarithm of what remains of the candidate's vector
+    outside the span of those chosen: greedy maximisation of a determinantal point process in O(M k²) (Chen et al. 2018,
+    arXiv 1709.05135). ``mmr``: relevance is the score scaled to 0..1 over the candidates, novelty the negative of the
+    highest cosine with one chosen (Carbonell and Goldstein 1998).
+
+    Ties keep the candidates' order; ``diversity`` 0 is the order of the scores.
+
+    Args:
+        scores_M: ``float[M]``, finite.
+        vectors_MD: ``float32[M, D]`` item vectors of any length; a zero vector is similar to nothing.
+        k: How many to choose; more than there are means all of them.
+        diversity: 0..1.
+        method: ``dpp`` or ``mmr``.
+        places: Which candidates may be taken; all of them by default. The chosen ones are taken from it.
+
+    Returns:
+        ``int64[k or fewer]``: fewer if no more places are open.
+
+    Raises:
+        ValueError: If a score or vector is not finite, or ``diversity`` is outside 0..1.
+    """
+    _check(scores_M, vectors_MD, diversity)
+    count = len(scores_M)
+    open_places = places if places is not None else OpenPlaces({}, {}, count=count)
+    open_M = open_places.open_M[:count]
+    novelty: _Novelty = _SpanNovelty(vectors_MD, k) if method == "dpp" else _NearestNovelty(vectors_MD)
+    relevance_M = (1.0 - diversity) * (scores_M.astype(np.float64) if method == "dpp" else _scaled_to_one(scores_M))
+    chosen: list[int] = []
+    for _ in range(min(k, count)):
+        gain_M = np.where(open_M, relevance_M + diversity * novelty.novelty_M, -np.inf)
+        best = int(gain_M.argmax())
+        if not open_M[best]:
+            break
+        chosen.append(best)
+        open_places.take(best)
+        novelty.choose(best)
+    return np.asarray(chosen, np.int64)
+
+
+class _Novelty(Protocol):
+    """How much each candidate would add to those chosen so far.
+
+    Attributes:
+        novelty_M: ``float64[M]``, higher is more novel.
+    """
+
+    novelty_M: FloatArray
+
+    def choose(self, position: int) -> None:
+        """Take one candidate into the list."""
+
+
+class _SpanNovelty:
+    """Log of each candidate's residual in an incremental Cholesky factor of the kernel ``(1 + cosine) / 2``.
+
+    The shift makes opposite vectors, not only orthogonal ones, dissimilar, and keeps the kernel positive semidefinite.
+    """
+
+    def __init__(self, vectors_MD: Float32Array, k: int) -> None:
+        self.novelty_M: FloatArray = np.zeros(len(vectors_MD))
+        self._kernel_MM = (1.0 + _cosines(vectors_MD)) / 2.0
+        self._residual_M = np.ones(len(vectors_MD))
+        self._factor_KM = np.zeros((min(k, len(vectors_MD)), len(vectors_MD)))
+        self._chosen = 0
+
+    def choose(self, position: int) -> None:
+        """Project the candidate's direction out of all others."""
+        residual = self._residual_M[position]
+        if residual <= _LEAST_RESIDUAL:
+            return  # the list spans it already: what is left of it is rounding, and dividing by that would blow up
+        known_KM = self._factor_KM[: self._chosen]
+        direction_M = (self._kernel_MM[position] - known_KM[:, position] @ known_KM) / np.sqrt(residual)
+        self._factor_KM[self._chosen] = direction_M
+        self._chosen += 1
+        self._residual_M -= direction_M * direction_M
+        self.novelty_M = np.log(np.maximum(self._residual_M, _LEAST_RESIDUAL))
+
+
+class _NearestNovelty:
+    """The negative of each candidate's highest cosine with one chosen."""
+
+    def __init__(self, vectors_MD: Float32Array) -> None:
+        self.novelty_M: FloatArray = np.zeros(len(vectors_MD))
+        self._cosine_MM = _cosines(vectors_MD)
+        self._first = True
+
+    def choose(self, position: int) -> None:
+        """Let the candidate's neighbours lose."""
+        nearer_M = -self._cosine_MM[position]
+        self.novelty_M = nearer_M if self._first else np.minimum(self.novelty_M, nearer_M)
+        self._first = False
+
+
+def _cosines(vectors_MD: Float32Array) -> FloatArray:
+    """Return ``float64[M, M]`` cosines with ones on the diagonal; 0 for zero vectors."""
+    length_M1 = np.linalg.norm(vectors_MD, axis=1, keepdims=True)
+    unit_MD = vectors_MD.astype(np.float64) / np.where(length_M1 > 0, length_M1, 1)
+    cosine_MM: FloatArray = unit_MD @ unit_MD.T
+    np.fill_diagonal(cosine_MM, 1.0)
+    return cosine_MM
+
+
+def _scaled_to_one(scores_M: FloatArray) -> FloatArray:
+    """Return the scores moved and scaled to 0..1; zeros where all are equal."""
+    lowest, highest = scores_M.min(initial=np.inf), scores_M.max(initial=-np.inf)
+    if not highest > lowest:
+        return np.zeros(len(scores_M))
+    return (scores_M.astype(np.float64) - lowest) / (float(highest) - float(lowest))
+
+
+def _check(scores_M: FloatArray, vectors_MD: Float32Array, diversity: float) -> None:
+    if not 0.0 <= diversity <= 1.0:
+        message = f"diversity is {diversity}, expected 0..1"
+        raise ValueError(message)
+    if len(vectors_MD) != len(scores_M):
+        message = f"{len(vectors_MD)} vectors for {len(scores_M)} candidates, expected one each"
+        raise ValueError(message)
+    if not (np.isfinite(scores_M).all() and np.isfinite(vectors_MD).all()):
+        message = "a score or an item vector is not finite, expected numbers to diversify"
+        raise ValueError(message)
