@@ -97,8 +97,8 @@ def main() -> int:
         "",
         (
             f"{CANDIDATES} candidates, {work.events} events, Poisson arrivals for {STEP_S:.0f} s a step; latency "
-            f"counts from the moment a request was due. Saturation ({SATURATING_CLIENTS} clients in a closed loop, load "
-            f"generator on the same machine): {top:.0f}/s."
+            f"counts from the moment a request was due. Saturation ({SATURATING_CLIENTS} clients in a closed loop, "
+            f"load generator on the same machine): {top:.0f}/s."
         ),
         "",
         "| load | offered/s | full/s | degraded/s | 429/s | other answers | p50 ms | p99 ms | p99.9 ms |",

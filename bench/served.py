@@ -83,7 +83,7 @@ def wait_until(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60
     started_s = time.monotonic()
     while time.monotonic() - started_s < timeout_s:
         if process.poll() is not None:
-            message = f"{process.args} ended with code {process.returncode}"
+            message = f"{process.args!r} ended with code {process.returncode}"
             raise RuntimeError(message)
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address

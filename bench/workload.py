@@ -74,7 +74,7 @@ class Workload:
 
     def model_inputs(self, candidates: int, count: int = 64) -> list[dict[str, NDArray[Any]]]:
         """Return what ``ranker.onnx`` is fed for such requests, without the item table."""
-        feeds = []
+        feeds: list[dict[str, NDArray[Any]]] = []
         for number in range(count):
             rows, timestamps_ms = self.histories[self.users[number % len(self.users)]]
             history = encode_history(
