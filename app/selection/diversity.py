@@ -132,10 +132,11 @@ def _cosines(vectors_MD: Float32Array) -> FloatArray:
 
 def _scaled_to_one(scores_M: FloatArray) -> FloatArray:
     """Return the scores moved and scaled to 0..1; zeros where all are equal."""
-    lowest, highest = scores_M.min(initial=np.inf), scores_M.max(initial=-np.inf)
+    lowest, highest = float(scores_M.min(initial=np.inf)), float(scores_M.max(initial=-np.inf))
     if not highest > lowest:
         return np.zeros(len(scores_M))
-    return (scores_M.astype(np.float64) - lowest) / (float(highest) - float(lowest))
+    scaled_M: FloatArray = (scores_M.astype(np.float64) - lowest) / (highest - lowest)
+    return scaled_M
 
 
 def _check(scores_M: FloatArray, vectors_MD: Float32Array, diversity: float) -> None:
