@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from app.contract.tensors import Int64Array
-
 if TYPE_CHECKING:
+    from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
 
 MIN_EVENTS_TO_HOLD_OUT: Final = 3

@@ -1,0 +1,98 @@
+"""One run of `prepare`: a raw source -> a prepared folder."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import orjson
+import pyarrow.parquet as pq
+
+from model_export.data import columns
+from model_export.data.interaction_table import InteractionTable
+from model_export.data.item_table import build_item_table, items_named_by_id
+from model_export.data.prepared_folder import REPORT_FILE, new_prepared_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_export.data.bad_rows import BadRows
+    from model_export.data.readers.raw_rows import RawSource
+
+SECONDS_BETWEEN_REPORTS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationOptions:
+    """What does not depend on the format.
+
+    Attributes:
+        output: The folder to write.
+        max_bad_rows: How many bad rows are left out without refusing.
+        text_columns: Item columns that make the text; None for the format's choice.
+        action: The action of interactions that name none; None for the format's choice.
+        time_unit: One of `model_export.data.timestamps.TIME_UNITS`.
+    """
+
+    output: Path
+    max_bad_rows: int = 0
+    text_columns: tuple[str, ...] | None = None
+    action: str | None = None
+    time_unit: str = "auto"
+
+
+def say(sentence: str) -> None:
+    """Write a sentence of progress to stderr."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -> dict[str, int]:
+    """Write the prepared folder; return counts: interactions, users, items, bad_rows.
+
+    Raises:
+        DataError: If the input is not what its format says, or has too many bad rows. Nothing is written then.
+    """
+    with new_prepared_folder(options.output) as folder:
+        item_table = None
+        if source.items is None:
+            say("the source has no item texts: the id stands in for the text, so new items cannot be ranked")
+        else:
+            wanted = options.text_columns if options.text_columns is not None else source.text_columns
+            item_table = build_item_table(source.items(), wanted, bad_rows, say)
+        events = InteractionTable(
+            None if item_table is None else item_table.column(columns.ITEM_ID).to_pylist(),
+            action=options.action or source.action,
+            time_unit=options.time_unit,
+            bad_rows=bad_rows,
+        )
+        _collect(source, events)
+        bad_rows.refuse_past(options.max_bad_rows)
+        if bad_rows.total:
+            say(f"left out {bad_rows.total:,} bad rows ({bad_rows.summary()}):")
+            for example in bad_rows.examples:
+                say(f"  {example}")
+        say(f"sorting and writing {len(events):,} interactions")
+        events.write(folder / columns.INTERACTIONS_FILE)
+        if item_table is None:
+            item_table = items_named_by_id(events.item_ids)
+        pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
+        counts = {
+            "interactions": len(events),
+            "users": events.user_count(),
+            "items": item_table.num_rows,
+            "bad_rows": bad_rows.total,
+        }
+        (folder / REPORT_FILE).write_bytes(orjson.dumps(counts, option=orjson.OPT_INDENT_2) + b"\n")
+    return counts
+
+
+def _collect(source: RawSource, events: InteractionTable) -> None:
+    started = reported = time.monotonic()
+    for rows in source.interactions():
+        events.add(rows)
+        now = time.monotonic()
+        if now - reported > SECONDS_BETWEEN_REPORTS:
+            reported = now
+            say(f"{len(events):,} interactions read, {len(events) / (now - started):,.0f} a second")

@@ -1,0 +1,120 @@
+"""The ``csv`` format: ``interactions.*`` and ``items.*`` as CSV, Parquet or JSON lines, columns named by options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from model_export.data import columns
+from model_export.data.readers.delimited import Layout, header_of, read_delimited
+from model_export.data.readers.json_lines import read_json_lines
+from model_export.data.readers.parquet_rows import parquet_columns, read_parquet
+from model_export.data.readers.raw_rows import RawSource, RowBatches
+from model_export.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_export.data.bad_rows import BadRows
+
+DELIMITED: Final = {".csv": ",", ".tsv": "\t"}
+JSON_LINES: Final = (".json", ".jsonl", ".ndjson")
+PARQUET: Final = (".parquet", ".pq")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnNames:
+    """The user's names of our columns: ours -> theirs. ``required`` must exist under the user's name.
+
+    Attributes:
+        of: Our column -> the name in the file.
+        asked_for: Our columns that the user named on the command line; they must exist even where they are optional.
+    """
+
+    of: dict[str, str] = field(
+        default_factory=lambda: {
+            name: name for name in (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP, columns.ACTION, columns.RATING)
+        }
+    )
+    asked_for: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TabularOptions:
+    """How the files are written.
+
+    Attributes:
+        names: Column names.
+        delimiter: Of delimited files; None for what the suffix says.
+        encoding: Of delimited files.
+    """
+
+    names: ColumnNames = field(default_factory=ColumnNames)
+    delimiter: str | None = None
+    encoding: str = "utf-8"
+
+
+def find_tabular(folder: Path, bad_rows: BadRows, options: TabularOptions) -> RawSource:
+    """Open ``interactions.*`` and, where there is one, ``items.*``.
+
+    Raises:
+        DataError: If there are no or several interactions files, or a required column is missing.
+    """
+    interactions = _file(folder, "interactions")
+    if interactions is None:
+        suffixes = ", ".join([*DELIMITED, *JSON_LINES, *PARQUET])
+        raise DataError(
+            f"{folder} has no interactions file, expected interactions with one of {suffixes} (or these + .gz)"
+        )
+    items = _file(folder, "items")
+    of = options.names.of
+    required = {columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP} | options.names.asked_for
+    wanted = _present(interactions, options, [of[name] for name in of if name in required], list(of.values()))
+    names = {theirs: ours for ours, theirs in of.items() if theirs in wanted}
+    if items is not None:
+        _present(items, options, [of[columns.ITEM_ID]], [])
+    return RawSource(
+        interactions=lambda: (rows.renamed(names) for rows in _rows(interactions, options, tuple(wanted), bad_rows)),
+        items=None
+        if items is None
+        else lambda: (
+            rows.renamed({of[columns.ITEM_ID]: columns.ITEM_ID}) for rows in _rows(items, options, None, bad_rows)
+        ),
+    )
+
+
+def _suffix(path: Path) -> str:
+    return path.with_suffix("").suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+
+
+def _file(folder: Path, stem: str) -> Path | None:
+    known = (*DELIMITED, *JSON_LINES, *PARQUET)
+    found = [path for path in sorted(folder.glob(f"{stem}.*")) if path.name.split(".")[0] == stem]
+    found = [path for path in found if _suffix(path) in known]
+    if len(found) > 1:
+        raise DataError(f"{folder} has both {found[0].name} and {found[1].name}, expected one {stem} file")
+    return found[0] if found else None
+
+
+def _layout(path: Path, options: TabularOptions) -> Layout:
+    return Layout(delimiter=options.delimiter or DELIMITED[_suffix(path)], encoding=options.encoding)
+
+
+def _present(path: Path, options: TabularOptions, required: list[str], wanted: list[str]) -> list[str]:
+    """Return those of ``wanted`` that the file has; JSON lines say only row by row what they have."""
+    if _suffix(path) in JSON_LINES:
+        return wanted
+    existing = parquet_columns(path) if _suffix(path) in PARQUET else header_of(path, _layout(path, options))
+    for name in required:
+        if name not in existing:
+            hint = "; is the delimiter another one (--delimiter)?" if len(existing) == 1 else ""
+            raise DataError(f"{path.name} has no column {name!r}; its columns are {', '.join(existing)}{hint}")
+    return [name for name in wanted if name in existing]
+
+
+def _rows(path: Path, options: TabularOptions, wanted: tuple[str, ...] | None, bad_rows: BadRows) -> RowBatches:
+    if _suffix(path) in JSON_LINES:
+        return read_json_lines(path, wanted, bad_rows)
+    if _suffix(path) in PARQUET:
+        return read_parquet(path, wanted)
+    return read_delimited(path, _layout(path, options), bad_rows)
