@@ -9,3 +9,7 @@ class CommandError(SeqrankError):
 
 class DataError(CommandError):
     """The input files are not what the format says."""
+
+
+class ExportError(CommandError):
+    """A run cannot become a bundle, or the bundle misses a tolerance."""

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from app.contract.manifest_rules import check_manifest
+from app.contract.strict_json import read_strict_json
 from app.errors import BundleError
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ BUNDLE_FILES: Final = (
 """Every file that ``manifest.json`` lists with its SHA-256 and size."""
 
 PRECISIONS: Final = ("fp32", "fp16", "int8")
+
+MAX_MANIFEST_BYTES: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,55 +99,37 @@ def read_manifest(bundle: Path) -> Manifest:
     """Read and check ``manifest.json`` of a bundle folder.
 
     Raises:
-        BundleError: If it is missing, no JSON, from a newer format, or a key is missing or of the wrong type.
+        BundleError: If it is missing, no JSON, from a newer format, or a key is missing, of the wrong type or out of
+            bounds.
     """
     path = bundle / MANIFEST_FILE
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    if not path.is_file():
         message = f"{bundle} is no bundle: it has no {MANIFEST_FILE}"
-        raise BundleError(message) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        message = f"{MANIFEST_FILE} of {bundle} cannot be read as JSON: {error}"
-        raise BundleError(message) from error
-    return manifest_from(raw)
+        raise BundleError(message)
+    return manifest_from(read_strict_json(path, max_bytes=MAX_MANIFEST_BYTES))
 
 
 def manifest_from(raw: object) -> Manifest:
-    """Check the parsed content of ``manifest.json`` and return it typed."""
+    """Check the parsed content of ``manifest.json`` and return it typed; unknown keys are ignored.
+
+    Raises:
+        BundleError: See `read_manifest`.
+    """
     if not isinstance(raw, dict):
         message = f"{MANIFEST_FILE} holds {type(raw).__name__}, expected an object"
         raise BundleError(message)
     written = raw.get("format_version")
-    if not isinstance(written, int) or isinstance(written, bool):
-        message = f"{MANIFEST_FILE}: format_version is {written!r}, expected an integer"
+    if not isinstance(written, int) or isinstance(written, bool) or written < 1:
+        message = f"{MANIFEST_FILE}: format_version is {str(written)[:40]}, expected a whole number from 1"
         raise BundleError(message)
     if written > FORMAT_VERSION:
-        message = f"{MANIFEST_FILE}: the bundle has format {written}, this service reads up to {FORMAT_VERSION}"
+        message = (
+            f"{MANIFEST_FILE}: the bundle has format {str(written)[:40]}, this service reads up to {FORMAT_VERSION}"
+        )
         raise BundleError(message)
-    known = Manifest.__dataclass_fields__
-    missing = [name for name in _REQUIRED if name not in raw]
-    if missing:
-        message = f"{MANIFEST_FILE} lacks {', '.join(missing)}"
-        raise BundleError(message)
-    for name, expected in _TYPES.items():
-        if name in raw and (not isinstance(raw[name], expected) or isinstance(raw[name], bool)):
-            message = f"{MANIFEST_FILE}: {name} is {raw[name]!r}, expected {expected.__name__}"
-            raise BundleError(message)
-    values = {name: value for name, value in raw.items() if name in known}
+    check_manifest(raw, precisions=PRECISIONS, expected_files=BUNDLE_FILES)
+    values = {name: value for name, value in raw.items() if name in Manifest.__dataclass_fields__}
     for name in ("actions", "objectives"):
         if name in values:
-            values[name] = tuple(str(entry) for entry in values[name])
+            values[name] = tuple(values[name])
     return Manifest(**values)
-
-
-_REQUIRED: Final = (
-    "format_version", "name", "version", "created", "precision", "history_length", "actions", "vector_width",
-    "item_count", "files",
-)  # fmt: skip
-_TYPES: Final[dict[str, type]] = {
-    "name": str, "version": str, "created": str, "precision": str, "history_length": int, "actions": list,
-    "vector_width": int, "item_count": int, "files": dict, "metrics": dict, "parity": dict, "opset": int,
-    "tensors": dict, "max_tokens": int, "objectives": list, "default_objective": dict, "calibration": dict,
-    "training_data": dict, "versions": dict,
-}  # fmt: skip

@@ -1,0 +1,154 @@
+"""Opens a bundle: everything is verified and loaded, or nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.contract.bundle_integrity import check_files
+from app.contract.golden import Golden, read_golden
+from app.contract.manifest import ITEM_TABLE_FILE, ITEMS_FILE, Manifest, read_manifest
+from app.contract.signature import check_signature
+from app.errors import BundleError
+from app.inference.certificate import Replay, replay
+from app.inference.onnx_item_encoder import OnnxItemEncoder
+from app.inference.onnx_ranker import OnnxRanker
+from app.inference.provider import Provider, obtain_provider
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+ITEM_ID: Final = "item_id"
+TEXT: Final = "text"
+PRIOR: Final = "prior"
+ITEM_KEY: Final = "item_key"
+_ITEM_COLUMNS: Final = {
+    ITEM_ID: (pa.string(), pa.large_string()),
+    TEXT: (pa.string(), pa.large_string()),
+    PRIOR: (pa.float32(),),
+    ITEM_KEY: (pa.uint64(),),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One loaded bundle.
+
+    Attributes:
+        path: The folder.
+        manifest: What it says of itself.
+        provider: What its sessions run on.
+        ranker: Scores with ``item_table`` bound.
+        encoder: Texts to vectors.
+        items: The table of ``items.parquet``; row ``r - 1`` is row r of the item table.
+        item_table: ``[N + 1, D]``, memory-mapped and read-only; float16 in an fp16 bundle, else float32.
+        golden: For replays while serving: ``replay(bundle.golden, bundle.manifest.precision, bundle.ranker, ...)``.
+        certificate: The replay that was done at opening.
+    """
+
+    path: Path
+    manifest: Manifest
+    provider: Provider
+    ranker: OnnxRanker
+    encoder: OnnxItemEncoder
+    items: pa.Table
+    item_table: NDArray[Any]
+    golden: Golden
+    certificate: Replay
+
+
+def open_bundle(
+    path: Path,
+    *,
+    provider: Provider | str = "auto",
+    threads: int = 1,
+    encoder_threads: int = 1,
+    public_key: Path | None = None,
+) -> Bundle:
+    """Verify every file, load them, and replay the golden requests on the provider that was got.
+
+    Args:
+        path: The bundle folder.
+        provider: ``auto``, ``cpu``, ``cuda``, or one that was obtained before.
+        threads: Threads of one ranking run.
+        encoder_threads: Threads of one encoder run.
+        public_key: Require a signature by this Ed25519 key (PEM file).
+
+    Raises:
+        BundleError: If anything is missing, altered, unsigned, of another format, or does not match its certificate.
+        ProviderUnavailable: If the provider cannot be had.
+    """
+    if not path.is_dir():
+        message = f"the bundle {path} does not exist or is no folder"
+        raise BundleError(message)
+    if public_key is not None:
+        check_signature(path, public_key)
+    manifest = read_manifest(path)
+    check_files(path, manifest)
+    obtained = obtain_provider(provider) if isinstance(provider, str) else provider
+    golden = read_golden(path, manifest)
+    item_table = _open_item_table(path, manifest)
+    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="open-bundle") as pool:
+        items = pool.submit(_open_items, path, manifest)
+        encoder = pool.submit(
+            OnnxItemEncoder, path, provider=obtained, max_tokens=manifest.max_tokens, threads=encoder_threads
+        )
+        ranker = pool.submit(OnnxRanker, path, item_table, provider=obtained, threads=threads)
+    certificate = replay(golden, manifest.precision, ranker.result(), encoder.result())
+    return Bundle(
+        path=path,
+        manifest=manifest,
+        provider=obtained,
+        ranker=ranker.result(),
+        encoder=encoder.result(),
+        items=items.result(),
+        item_table=item_table,
+        golden=golden,
+        certificate=certificate,
+    )
+
+
+def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
+    try:
+        table = np.load(path / ITEM_TABLE_FILE, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        message = f"{ITEM_TABLE_FILE} cannot be mapped: {error}"
+        raise BundleError(message) from error
+    dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
+    shape = (manifest.item_count + 1, manifest.vector_width)
+    if (
+        not isinstance(table, np.ndarray)
+        or table.dtype != dtype
+        or table.shape != shape
+        or not table.flags.c_contiguous
+    ):
+        message = f"{ITEM_TABLE_FILE} is {table.dtype}{list(table.shape)}, expected {dtype}{list(shape)} in C order"
+        raise BundleError(message)
+    # np.memmap is a slow subclass: a plain view of the same pages costs less at every slice
+    return np.asarray(table).view(np.ndarray)
+
+
+def _open_items(path: Path, manifest: Manifest) -> pa.Table:
+    try:
+        items = pq.read_table(path / ITEMS_FILE, memory_map=True)
+    except (OSError, pa.ArrowException) as error:
+        message = f"{ITEMS_FILE} cannot be read: {error}"
+        raise BundleError(message) from error
+    if items.num_rows != manifest.item_count:
+        message = f"{ITEMS_FILE} has {items.num_rows} rows, expected item_count {manifest.item_count}"
+        raise BundleError(message)
+    for column, types in _ITEM_COLUMNS.items():
+        if column not in items.column_names:
+            message = f"{ITEMS_FILE} has no column {column}"
+            raise BundleError(message)
+        if items.schema.field(column).type not in types:
+            message = f"{ITEMS_FILE}: {column} is {items.schema.field(column).type}, expected {types[0]}"
+            raise BundleError(message)
+    return items

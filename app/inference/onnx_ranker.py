@@ -1,0 +1,167 @@
+"""Scores batches with the bundle's ranker, or whole catalogues with its retriever, in ONNX Runtime."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnxruntime as ort
+
+from app.contract import tensors
+from app.contract.manifest import RANKER_FILE, RETRIEVER_FILE
+from app.errors import BundleError, ScoringFailed
+from app.inference.onnx_session import TensorSpec, open_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from app.contract.tensors import Float32Array, HistoryBatch, RankingBatch
+    from app.inference.provider import Provider
+
+_TABLE: Final = TensorSpec(tensors.ITEM_TABLE, ("tensor(float)", "tensor(float16)"), 2)
+_HISTORY: Final = (
+    TensorSpec(tensors.HISTORY_ROWS, ("tensor(int64)",), 2),
+    TensorSpec(tensors.HISTORY_ACTIONS, ("tensor(int64)",), 2),
+    TensorSpec(tensors.HISTORY_AGE_S, ("tensor(float)",), 2),
+)
+_CANDIDATES: Final = TensorSpec(tensors.CANDIDATE_ROWS, ("tensor(int64)",), 2)
+_OBJECTIVES: Final = TensorSpec(tensors.OBJECTIVE_WEIGHTS, ("tensor(float)",), 2)
+_SCORES: Final = TensorSpec(tensors.SCORES, ("tensor(float)",), 2)
+_CATALOG_SCORES: Final = TensorSpec(tensors.CATALOG_SCORES, ("tensor(float)",), 2)
+_TABLE_DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+}
+
+
+class OnnxRanker:
+    """The two sessions and the item table that both read.
+
+    Promise, from any number of threads at once: a call sees one item table from beginning to end, the one that was in
+    use when it began; it returns exactly one finite float32 score a candidate, or raises `ScoringFailed`; the end of
+    one call never touches another's.
+
+    The table is handed over without a copy on the CPU, so a memory-mapped array stays shared between processes. On
+    CUDA it is copied to the GPU once, at `use_item_table`.
+    """
+
+    def __init__(self, bundle: Path, item_table: NDArray[Any], *, provider: Provider, threads: int = 1) -> None:
+        """Open ``ranker.onnx`` and ``retriever.onnx`` of ``bundle``.
+
+        Args:
+            bundle: The folder.
+            item_table: See `use_item_table`.
+            provider: What to run on.
+            threads: Threads of one run.
+
+        Raises:
+            BundleError: If a graph cannot be loaded, or does not take and give what the contract says.
+            ProviderUnavailable: If a session got another provider.
+        """
+        self._device = provider.name
+        self._ranker = open_session(
+            bundle / RANKER_FILE,
+            provider,
+            threads=threads,
+            inputs=(_TABLE, *_HISTORY, _CANDIDATES),
+            outputs=(_SCORES,),
+            optional_inputs=(_OBJECTIVES,),
+        )
+        self._retriever = open_session(
+            bundle / RETRIEVER_FILE, provider, threads=threads, inputs=(_TABLE, *_HISTORY), outputs=(_CATALOG_SCORES,)
+        )
+        self.table_dtype = _table_dtype(self._ranker, self._retriever)
+        self.takes_objectives = bool(self._ranker.get_overridable_initializers())
+        self.use_item_table(item_table)
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the table in use, the padding row included."""
+        return self._table[1]
+
+    def use_item_table(self, item_table: NDArray[Any]) -> None:
+        """Use another table from the next call on; calls that are running finish with the one they have.
+
+        Args:
+            item_table: ``[rows, D]`` of `table_dtype`, C order, row 0 zeros. It is not copied on the CPU: rows that
+                are in use must not change afterwards.
+
+        Raises:
+            ValueError: If dtype, shape or memory order differ.
+        """
+        if item_table.dtype != self.table_dtype or item_table.ndim != 2 or not item_table.flags.c_contiguous:  # noqa: PLR2004 -- two axes
+            message = (
+                f"the item table is {item_table.dtype}{list(item_table.shape)}, "
+                f"expected {self.table_dtype}[rows, width] in C order"
+            )
+            raise ValueError(message)
+        value = ort.OrtValue.ortvalue_from_numpy(item_table, self._device, 0)
+        # one assignment of one tuple: a concurrent call sees the old pair or the new one
+        self._table = (value, len(item_table))
+
+    def score(self, batch: RankingBatch) -> Float32Array:
+        """Return ``float32[B, C]``, finite.
+
+        Raises:
+            ScoringFailed: If the graph failed, answered with another shape, or a score is not finite.
+        """
+        history = batch.history
+        feeds = {
+            tensors.ITEM_TABLE: self._table[0],
+            tensors.HISTORY_ROWS: history.rows_BH,
+            tensors.HISTORY_ACTIONS: history.actions_BH,
+            tensors.HISTORY_AGE_S: history.age_s_BH,
+            tensors.CANDIDATE_ROWS: batch.candidate_rows_BC,
+        }
+        if batch.objective_weights_BO is not None:
+            if not self.takes_objectives:
+                raise ScoringFailed("objective weights were given, but this bundle's ranker takes none")
+            feeds[tensors.OBJECTIVE_WEIGHTS] = batch.objective_weights_BO
+        return _run(self._ranker, tensors.SCORES, feeds, batch.candidate_rows_BC.shape)
+
+    def score_catalog(self, history: HistoryBatch) -> Float32Array:
+        """Return ``float32[B, rows]``, the dot-product score of every row of the table; row 0 is padding.
+
+        Raises:
+            ScoringFailed: See `score`.
+        """
+        table, rows = self._table
+        feeds = {
+            tensors.ITEM_TABLE: table,
+            tensors.HISTORY_ROWS: history.rows_BH,
+            tensors.HISTORY_ACTIONS: history.actions_BH,
+            tensors.HISTORY_AGE_S: history.age_s_BH,
+        }
+        return _run(self._retriever, tensors.CATALOG_SCORES, feeds, (len(history.rows_BH), rows))
+
+
+def _run(
+    session: ort.InferenceSession, output: str, feeds: dict[str, Any], expected_shape: tuple[int, ...]
+) -> Float32Array:
+    try:
+        scores: Float32Array = session.run((output,), feeds)[0]
+    except Exception as error:
+        message = f"the model failed on a batch of {expected_shape}: {str(error)[:300]}"
+        raise ScoringFailed(message) from error
+    if scores.shape != expected_shape:
+        message = f"the model answered with {scores.shape} scores, expected {expected_shape}"
+        raise ScoringFailed(message)
+    # a sum is one pass without a temporary; it is finite only if every score is
+    if not math.isfinite(scores.sum()) and not np.isfinite(scores).all():
+        message = f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite"
+        raise ScoringFailed(message)
+    return scores
+
+
+def _table_dtype(ranker: ort.InferenceSession, retriever: ort.InferenceSession) -> np.dtype[Any]:
+    types: list[str] = [
+        next(tensor.type for tensor in session.get_inputs() if tensor.name == tensors.ITEM_TABLE)
+        for session in (ranker, retriever)
+    ]
+    if types[0] != types[1]:
+        message = f"{RANKER_FILE} takes an item table of {types[0]}, {RETRIEVER_FILE} one of {types[1]}"
+        raise BundleError(message)
+    return _TABLE_DTYPES[types[0]]

@@ -1,0 +1,112 @@
+"""Obtains the ONNX Runtime execution provider that ``SEQRANK_PROVIDER`` asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import onnxruntime as ort
+
+from app.errors import ProviderUnavailable
+
+CPU_PROVIDER: Final = "CPUExecutionProvider"
+CUDA_PROVIDER: Final = "CUDAExecutionProvider"
+
+_ONE_NODE_MODEL: Final = bytes.fromhex(
+    "080812003a370a100a017812017922084964656e746974791201705a0f0a0178120a0a08080112040a02080162"
+    "0f0a0179120a0a08080112040a02080142040a001011"
+)
+"""A serialised graph ``y = Identity(x)``: opening it shows which provider a session really gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """What was asked for and what was got.
+
+    Attributes:
+        requested: ``auto``, ``cpu`` or ``cuda``.
+        name: ``cpu`` or ``cuda``: what every session of this process runs on.
+        reason: Why it is this one, a sentence for the log and ``/info``.
+        session_providers: What `onnxruntime.InferenceSession` takes as ``providers``.
+    """
+
+    requested: str
+    name: Literal["cpu", "cuda"]
+    reason: str
+    session_providers: tuple[tuple[str, dict[str, Any]], ...]
+
+    @property
+    def execution_provider(self) -> str:
+        """ONNX Runtime's own name of the provider."""
+        return self.session_providers[0][0]
+
+
+def obtain_provider(requested: str, *, gpu_memory_limit_bytes: int | None = None, device_id: int = 0) -> Provider:
+    """Find out by opening a session which provider can be had; never fall back in silence.
+
+    Args:
+        requested: ``cpu``, ``cuda`` (CUDA or an error) or ``auto`` (CUDA where it works, else CPU with the reason).
+        gpu_memory_limit_bytes: Upper limit of the CUDA arena of each session; None means all of the device.
+        device_id: CUDA device number.
+
+    Raises:
+        ProviderUnavailable: If ``cuda`` is asked for and not obtained, or ``requested`` is another word.
+    """
+    if requested not in ("auto", "cpu", "cuda"):
+        message = f"the provider is {requested!r}, expected auto, cpu or cuda"
+        raise ProviderUnavailable(message)
+    if requested == "cpu":
+        return _cpu(requested, "cpu was asked for")
+    options = _cuda_options(gpu_memory_limit_bytes, device_id)
+    obstacle = _cuda_obstacle(options)
+    if obstacle is None:
+        return Provider(
+            requested=requested,
+            name="cuda",
+            reason=f"CUDA device {device_id} opened a session",
+            session_providers=((CUDA_PROVIDER, options), (CPU_PROVIDER, _cpu_options())),
+        )
+    if requested == "cuda":
+        message = f"CUDA was asked for and cannot be had: {obstacle}; install seqrank[cuda] or ask for auto or cpu"
+        raise ProviderUnavailable(message)
+    return _cpu(requested, obstacle)
+
+
+def _cpu(requested: str, reason: str) -> Provider:
+    return Provider(requested, "cpu", reason, ((CPU_PROVIDER, _cpu_options()),))
+
+
+def _cpu_options() -> dict[str, Any]:
+    return {}
+
+
+def _cuda_options(gpu_memory_limit_bytes: int | None, device_id: int) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "device_id": device_id,
+        # the default doubles the arena at every growth
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        # TF32 keeps 10 bits of the mantissa: FP32 would miss its own certificate
+        "use_tf32": 0,
+    }
+    if gpu_memory_limit_bytes is not None:
+        options["gpu_mem_limit"] = gpu_memory_limit_bytes
+    return options
+
+
+def _cuda_obstacle(options: dict[str, Any]) -> str | None:
+    """Return why a session does not get CUDA, or None when it does."""
+    available = ort.get_available_providers()
+    if CUDA_PROVIDER not in available:
+        return f"this ONNX Runtime {ort.__version__} has no CUDA, only {', '.join(available)}"
+    # finds the CUDA and cuDNN libraries of the pip wheels; a no-op when they are on the library path
+    ort.preload_dlls()
+    session_options = ort.SessionOptions()
+    session_options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(_ONE_NODE_MODEL, session_options, providers=[(CUDA_PROVIDER, options)])
+    except Exception as error:  # noqa: BLE001 -- ONNX Runtime's exceptions share no base class
+        return f"a session on CUDA cannot be opened: {str(error)[:300]}"
+    if session.get_providers()[0] != CUDA_PROVIDER:
+        return "a session that asked for CUDA got the CPU; look for a missing CUDA or cuDNN library or driver"
+    return None

@@ -1,0 +1,12 @@
+"""The limits that an export must keep; the service holds its replays to the same ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from app.contract.tolerances import FP16, FP32, INT8, TOLERANCES, Tolerance
+
+__all__ = ["ENCODER_MIN_MEAN_COSINE", "FP16", "FP32", "INT8", "TOLERANCES", "Tolerance"]
+
+ENCODER_MIN_MEAN_COSINE: Final = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.98}
+"""Mean cosine of the encoder's vectors with the FP32 ones over the catalogue's texts."""
