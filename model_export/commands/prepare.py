@@ -1,4 +1,4 @@
-"""Read raw interactions and item texts into DATA/interactions.parquet and DATA/items.parquet.
+r"""Read raw interactions and item texts into DATA/interactions.parquet and DATA/items.parquet.
 
 formats (--format):
   movielens  ml-100k (u.data, u.item), ml-1m and ml-10m (*.dat), the csv releases (ratings.csv, movies.csv)
@@ -8,7 +8,8 @@ formats (--format):
   amazon     Amazon reviews 2018 or 2023 as JSON lines (also .gz) with their metadata file
 
 Times may be epoch seconds, milliseconds, microseconds, nanoseconds (told by their size) or ISO 8601 (UTC where no
-zone is named). Bad rows are counted, shown with file and line, and refused past --max-bad-rows. Nothing is written on failure.
+zone is named). Bad rows are counted, shown with file and line, and refused past --max-bad-rows. Nothing is written on
+failure.
 
 Example:
   python -m model_export prepare --format csv --input shop/ --output build/shop \\

@@ -1,7 +1,8 @@
 """Times as people write them -> epoch milliseconds.
 
 The rule, applied to each value: a number is epoch seconds, milliseconds, microseconds or nanoseconds by its size alone
-(from March 1973 to 2100 the four ranges do not overlap); anything else is ISO 8601, in UTC where it names no zone. What falls outside of 1970 to 2100 is refused.
+(from March 1973 to 2100 the four ranges do not overlap); anything else is ISO 8601, in UTC where
+it names no zone. What falls outside of 1970 to 2100 is refused.
 """
 
 from __future__ import annotations

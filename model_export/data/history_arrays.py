@@ -1,0 +1,84 @@
+"""Histories of prediction targets as graph inputs, for many targets at once.
+
+Equal to `app.contract.encoding.encode_history` followed by `pack_histories`, one target after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.contract.tensors import HistoryBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.contract.tensors import Int64Array
+    from model_export.data.dataset import Dataset
+    from model_export.data.splits import Targets
+
+
+def histories_of(
+    data: Dataset, targets: Targets, history_length: int, *, padded_length: int | None = None
+) -> HistoryBatch:
+    """Return the latest ``history_length`` events before each target, aged at the target's own timestamp.
+
+    Args:
+        data: The dataset that the targets point into.
+        targets: T targets.
+        history_length: How many events the model takes.
+        padded_length: H of the result; by default the longest history, at least 1.
+
+    Raises:
+        ValueError: If a history is longer than ``padded_length``.
+    """
+    return histories_between(
+        data,
+        starts=data.user_offsets[targets.users],
+        ends=targets.history_ends,
+        now_ms=data.timestamps_ms[targets.events],
+        history_length=history_length,
+        padded_length=padded_length,
+    )
+
+
+def histories_between(
+    data: Dataset,
+    *,
+    starts: Int64Array,
+    ends: Int64Array,
+    now_ms: Int64Array,
+    history_length: int,
+    padded_length: int | None = None,
+) -> HistoryBatch:
+    """Return the latest ``history_length`` of the events ``starts[b] : ends[b]``, aged at ``now_ms``; all ``int64[B]``.
+
+    Raises:
+        ValueError: If a history is longer than ``padded_length``.
+    """
+    first_B = np.maximum(starts, ends - history_length)
+    length_B = ends - first_B
+    longest = int(length_B.max(initial=0))
+    width = padded_length if padded_length is not None else max(longest, 1)
+    if longest > width:
+        message = f"a history has {longest} events, expected at most {width}"
+        raise ValueError(message)
+    step_H = np.arange(width)
+    inside_BH = step_H < length_B[:, None]
+    event_BH = np.where(inside_BH, first_B[:, None] + step_H, 0)
+    age_ms_BH = np.maximum(now_ms[:, None] - data.timestamps_ms[event_BH], 0)
+    return HistoryBatch(
+        rows_BH=np.where(inside_BH, data.rows[event_BH], 0),
+        actions_BH=np.where(inside_BH, data.action_ids[event_BH], 0),
+        age_s_BH=np.where(inside_BH, age_ms_BH / 1000.0, 0.0).astype(np.float32),
+    )
+
+
+def history_batches(
+    data: Dataset, targets: Targets, history_length: int, *, batch_size: int
+) -> Iterator[tuple[Targets, HistoryBatch]]:
+    """Yield the targets and their histories, ``batch_size`` at a time, in order; each batch as short as it can be."""
+    for first in range(0, len(targets), batch_size):
+        part = targets.take(slice(first, first + batch_size))
+        yield part, histories_of(data, part, history_length)

@@ -1,0 +1,90 @@
+"""The figures of a dataset from which capacity and features are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from model_export.data.dataset import Dataset
+
+MAX_SHARE_OF_ONE_GAP: Final = 0.8
+"""If one gap between a user's events makes up more of all gaps above zero, then somebody made the times up."""
+
+FIRST_CREDIBLE_MS: Final = 631_152_000_000
+"""1990-01-01: times before it are running numbers, not times."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataStatistics:
+    """What a dataset looks like.
+
+    Attributes:
+        users: With at least one event.
+        items: In the catalogue, with or without events.
+        events: Interactions.
+        mean_history: Events per user.
+        median_history: Events per user.
+        longest_history: Events of the most active user.
+        density: Share of all (user, item) pairs that occur.
+        tie_share: Share of consecutive events of a user that have the same timestamp.
+        repeat_share: Share of events whose user had the item before.
+        items_without_events: Catalogue items that nobody touched.
+        median_gap_s: Seconds between consecutive events of a user; 0 where there are no consecutive events.
+        timestamps_are_real: False where times are constant steps, running numbers or all the same, so that only the
+            order means something.
+    """
+
+    users: int
+    items: int
+    events: int
+    mean_history: float
+    median_history: float
+    longest_history: int
+    density: float
+    tie_share: float
+    repeat_share: float
+    items_without_events: int
+    median_gap_s: float
+    timestamps_are_real: bool
+
+
+def statistics_of(data: Dataset) -> DataStatistics:
+    """Compute the figures of a dataset with at least one event."""
+    lengths = np.diff(data.user_offsets)
+    users = data.users_of_events()
+    gaps_ms = np.diff(data.timestamps_ms)[np.diff(users) == 0]
+    pairs = len(np.unique(users * (data.item_count + 1) + data.rows))
+    return DataStatistics(
+        users=int((lengths > 0).sum()),
+        items=data.item_count,
+        events=len(data.rows),
+        mean_history=float(lengths.mean()),
+        median_history=float(np.median(lengths)),
+        longest_history=int(lengths.max()),
+        density=pairs / (data.user_count * data.item_count),
+        tie_share=float((gaps_ms == 0).mean()) if len(gaps_ms) else 0.0,
+        repeat_share=1.0 - pairs / len(data.rows),
+        items_without_events=data.item_count - len(np.unique(data.rows)),
+        median_gap_s=float(np.median(gaps_ms)) / 1000.0 if len(gaps_ms) else 0.0,
+        timestamps_are_real=timestamps_are_real(data),
+    )
+
+
+def timestamps_are_real(data: Dataset) -> bool:
+    """Tell measured times from made-up ones.
+
+    They are made up if the median time is before 1990 (running numbers), if no two consecutive events of a user are
+    apart, or if more than 80% of the gaps above zero are the same.
+    """
+    if not len(data.timestamps_ms) or np.median(data.timestamps_ms) < FIRST_CREDIBLE_MS:
+        return False
+    same_user = np.diff(data.users_of_events()) == 0
+    gaps_ms = np.diff(data.timestamps_ms)[same_user]
+    gaps_ms = gaps_ms[gaps_ms > 0]
+    if not len(gaps_ms):
+        return False
+    _, counts = np.unique(gaps_ms, return_counts=True)
+    return bool(counts.max() <= MAX_SHARE_OF_ONE_GAP * len(gaps_ms) or len(gaps_ms) == 1)
