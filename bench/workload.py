@@ -58,6 +58,13 @@ class Workload:
             ]
             post_json(url + "/feedback", body)
 
+    @staticmethod
+    def forget(url: str, user: str) -> None:
+        """Remove a user's events from a service."""
+        request = urllib.request.Request(f"{url}/users/{user}", method="DELETE")  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            pass
+
     def rank_requests(self, candidates: int, count: int = 256, **members: Any) -> list[bytes]:
         """Return the bytes of ``count`` requests of ``candidates`` distinct items each."""
         requests = []
