@@ -1,6 +1,7 @@
 """Seqrank beside what a user would pick instead: same model, same client, same work, in one run.
 
-python -m venv build/peers && build/peers/bin/pip install litserve bentoml 'ray[serve]' onnxruntime pyarrow redis hiredis
+python -m venv build/peers
+build/peers/bin/pip install litserve bentoml 'ray[serve]' onnxruntime pyarrow redis hiredis
 python -m bench.peers --bundle build/demo/bundle --peers-python build/peers/bin/python
 """
 
