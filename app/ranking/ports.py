@@ -66,6 +66,16 @@ class Scorer(Protocol):
     async def score_catalog(self, history: EncodedHistory, *, deadline_s: float) -> Float32Array:
         """Return ``float32[rows of the table]``, the dot-product score of the whole catalogue; row 0 is padding."""
 
+    def affordable(self, candidates: int, *, deadline_s: float) -> int:
+        """Return how many of ``candidates`` can be scored by the deadline, judged by the runs so far; 0 for none."""
+
+
+class StageTimer(Protocol):
+    """A stop watch with named laps."""
+
+    def lap(self, stage: str) -> None:
+        """Book the time since the last lap, or since the start, on a stage."""
+
 
 class ItemCatalog(Protocol):
     """Items: ids, rows, vectors, texts and priors, those added online included."""

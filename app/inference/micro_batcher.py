@@ -1,0 +1,269 @@
+"""The line in front of the model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from app.contract.encoding import pack_histories
+from app.errors import BudgetExceeded, Overloaded, ScoringFailed, ShuttingDown
+from app.inference.batch_layout import Question
+from app.inference.waiting_job import Job
+from app.inference.worker_threads import WorkerThreads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from app.contract.encoding import EncodedHistory
+    from app.contract.tensors import Float32Array, HistoryBatch, Int64Array, RankingBatch
+    from app.inference.batch_policy import BatchPolicy
+    from app.inference.latency_predictor import LatencyPredictor
+
+
+class RankingModel(Protocol):
+    """What runs; `app.inference.onnx_ranker.OnnxRanker` satisfies it."""
+
+    def score(self, batch: RankingBatch) -> Float32Array:
+        """Return ``float32[B, C]``."""
+
+    def score_catalog(self, history: HistoryBatch) -> Float32Array:
+        """Return ``float32[B, rows]``."""
+
+
+class MicroBatcher:
+    """Puts requests in line, runs them in batches, and gives each caller its own scores.
+
+    Promise: every accepted request ends in exactly one of: its scores, `ScoringFailed`, `BudgetExceeded`,
+    `ShuttingDown`, or its own cancellation. One request's end never touches another's: a model error reaches the
+    requests of that run and no others. Whoever left or is out of time is skipped before the run. A full line refuses at
+    once. Nothing waits while a worker is idle.
+
+    All state belongs to the event loop; the threads only run the model.
+    """
+
+    def __init__(
+        self,
+        model: RankingModel,
+        *,
+        policy: BatchPolicy,
+        predictor: LatencyPredictor,
+        catalog_predictor: LatencyPredictor,
+        max_waiting: int,
+        stop_timeout_s: float = 5.0,
+    ) -> None:
+        """Take the parts; the line opens with ``async with``.
+
+        Args:
+            model: What scores.
+            policy: How requests become runs.
+            predictor: Learns how long ranking runs take, by candidates.
+            catalog_predictor: The same of whole-catalogue runs, by rows (one point is enough).
+            max_waiting: How many requests may wait; more are refused.
+            stop_timeout_s: How long closing waits for the runs under way.
+        """
+        self._model = model
+        self.policy = policy
+        self._predictor = predictor
+        self._catalog_predictor = catalog_predictor
+        self._max_waiting = max_waiting
+        self._stop_timeout_s = stop_timeout_s
+        self._line: deque[Job] = deque()
+        self._line_s = 0.0
+        self._running: dict[int, list[Job]] = {}
+        self._runs = 0
+        self._idle = policy.workers
+        self._open = False
+        self._workers = WorkerThreads(policy.workers, name="ranker")
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def __aenter__(self) -> Self:
+        self._workers.start(asyncio.get_running_loop())
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        while self._line:
+            self._line.popleft().fail(ShuttingDown("the service is stopping and scores nothing any more"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._stop_timeout_s):
+                await self._empty.wait()
+        for jobs in self._running.values():
+            for job in jobs:
+                job.fail(ShuttingDown("the service stopped before the model had answered"))
+        self._workers.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests are in line, those included that have left it without being noticed yet."""
+        return len(self._line)
+
+    @property
+    def running(self) -> int:
+        """How many runs are under way."""
+        return len(self._running)
+
+    def trouble(self, *, stuck_after_s: float) -> str | None:
+        """Return why the line does not move, or None; for liveness."""
+        return self._workers.trouble(stuck_after_s=stuck_after_s)
+
+    def expected_wait_s(self) -> float:
+        """Return how long a request that joins now would wait for a worker."""
+        if self._idle and not self._line:
+            return 0.0
+        # on average a run under way is half done
+        running_s = sum(jobs[0].expected_s for jobs in self._running.values()) / 2.0
+        return (self._line_s + running_s) / self.policy.workers
+
+    def refuse_if_full(self) -> None:
+        """Raise `Overloaded` if a request that joins now would be refused; costs next to nothing."""
+        if len(self._line) < self._max_waiting:
+            return
+        self._line = deque(job for job in self._line if not job.future.done())
+        self._line_s = sum(job.expected_s for job in self._line)
+        if len(self._line) >= self._max_waiting:
+            message = f"{len(self._line)} requests are waiting for the model, expected fewer than {self._max_waiting}"
+            raise Overloaded(message, retry_after_s=self.expected_wait_s())
+
+    def affordable(self, candidates: int, *, deadline_s: float) -> int:
+        """Return how many of ``candidates`` can be scored by the deadline.
+
+        With nothing under way the benefit of the doubt is the warm-up's curve, so that a predictor that was scared by
+        a pause of the machine gets to see that it is over.
+        """
+        left_s = deadline_s - time.monotonic() - self.expected_wait_s()
+        if self._quiet and left_s >= self._predictor.curve.seconds_of(candidates):
+            return candidates
+        return min(candidates, self._predictor.affordable(left_s)) if left_s > 0 else 0
+
+    async def score(
+        self,
+        history: EncodedHistory,
+        candidate_rows_C: Int64Array,
+        *,
+        objective_weights_O: Float32Array | None,
+        deadline_s: float,
+    ) -> Float32Array:
+        """Return ``float32[C]``. See `app.ranking.ports.Scorer`."""
+        question = Question(history, candidate_rows_C, objective_weights_O)
+        shape = self.policy.layout.shape_of(question)
+        expected_s = self._predictor.predict_s(shape[1])
+        job = Job(question, shape, deadline_s, expected_s, asyncio.get_running_loop().create_future())
+        if expected_s < self.policy.inline_below_s and self._quiet and self._open:
+            return self._score_inline(job)
+        return await self._join(job)
+
+    async def score_catalog(self, history: EncodedHistory, *, deadline_s: float) -> Float32Array:
+        """Return ``float32[rows]``. See `app.ranking.ports.Scorer`."""
+        expected_s = self._catalog_predictor.predict_s(1)
+        job = Job(history, None, deadline_s, expected_s, asyncio.get_running_loop().create_future())
+        return await self._join(job)
+
+    @property
+    def _quiet(self) -> bool:
+        return not self._running and not self._line
+
+    async def _join(self, job: Job) -> Float32Array:
+        if not self._open:
+            raise ShuttingDown("the service is stopping and scores nothing any more")
+        self.refuse_if_full()
+        left_s = job.deadline_s - time.monotonic()
+        if left_s <= 0 or (not self._quiet and self.expected_wait_s() + job.expected_s > left_s):
+            raise BudgetExceeded(f"a run of {job.expected_s * 1000:.1f} ms would not end in time")
+        self._line.append(job)
+        self._line_s += job.expected_s
+        self._dispatch()
+        timer = asyncio.get_running_loop().call_later(left_s, job.expire)
+        try:
+            return await job.future
+        finally:
+            timer.cancel()
+
+    def _score_inline(self, job: Job) -> Float32Array:
+        """Score on the event loop: for a short run the way to a thread and back costs more than it gives."""
+        started_s = time.monotonic()
+        try:
+            scores_C = self._run([job])[0]
+        except Exception as error:
+            raise _as_scoring_failed(error) from error
+        self._predictor.observe(job.cells, time.monotonic() - started_s)
+        return scores_C
+
+    def _dispatch(self) -> None:
+        """Hand runs to idle workers until either runs out."""
+        while self._idle and (jobs := self._take()):
+            self._idle -= 1
+            self._runs += 1
+            self._running[self._runs] = jobs
+            self._empty.clear()
+            self._workers.submit((partial(self._run, jobs), partial(self._finish, self._runs)))
+
+    def _take(self) -> list[Job]:
+        """Take the next run from the line: the first request that still counts, and those of its shape behind it."""
+        jobs: list[Job] = []
+        passed: list[Job] = []
+        now_s = time.monotonic()
+        while self._line:
+            job = self._line.popleft()
+            self._line_s -= job.expected_s
+            if job.future.done():
+                continue
+            if now_s + job.expected_s > job.deadline_s and self._running:
+                job.expire()
+            elif not jobs or self._may_share(job, jobs):
+                jobs.append(job)
+            else:
+                passed.append(job)
+            if jobs and (jobs[0].shape is None or len(jobs) >= self.policy.max_batch):
+                break
+        self._line.extendleft(reversed(passed))
+        self._line_s = max(self._line_s, 0.0) + sum(job.expected_s for job in passed) if self._line else 0.0
+        return jobs
+
+    def _may_share(self, job: Job, jobs: Sequence[Job]) -> bool:
+        return job.shape == jobs[0].shape and (len(jobs) + 1) * job.cells <= self.policy.max_cells
+
+    def _run(self, jobs: list[Job]) -> list[Float32Array]:
+        """Score one run; on a worker thread, or inline."""
+        first = jobs[0].question
+        if not isinstance(first, Question):
+            scores_BR = self._model.score_catalog(pack_histories([first]))
+            if len(scores_BR) != 1:
+                raise ScoringFailed(f"the model answered for {len(scores_BR)} requests, expected 1")
+            return [scores_BR[0]]
+        questions = [job.question for job in jobs if isinstance(job.question, Question)]
+        layout = self.policy.layout
+        return layout.unpack(self._model.score(layout.pack(questions)), questions)
+
+    def _finish(self, run: int, result: Any, error: BaseException | None, seconds: float) -> None:
+        """Give every caller of one run its scores or its error; on the event loop."""
+        jobs = self._running.pop(run)
+        self._idle += 1
+        if error is None:
+            predictor = self._predictor if jobs[0].shape is not None else self._catalog_predictor
+            predictor.observe(jobs[0].cells * len(jobs) if jobs[0].shape is not None else 1, seconds)
+            for job, scores_C in zip(jobs, result, strict=True):
+                job.resolve(scores_C)
+        else:
+            for job in jobs:
+                job.fail(_as_scoring_failed(error))
+        if not self._running:
+            self._empty.set()
+        if self._open:
+            self._dispatch()
+
+
+def _as_scoring_failed(error: BaseException) -> ScoringFailed:
+    """Return an error of its own for one caller: a shared one would collect the tracebacks of all."""
+    named = isinstance(error, ScoringFailed)
+    failure = ScoringFailed(str(error) if named else f"the model failed: {type(error).__name__}: {str(error)[:200]}")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,92 @@
+"""From scored candidates to the list that the caller gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from app.ranking.candidates import CatalogFacts
+from app.ranking.query import Ranking
+from app.selection.list_rules import list_positions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.contract.tensors import Float32Array
+    from app.ranking.candidates import Candidates
+    from app.ranking.fallback import Reason
+    from app.ranking.memory import Memory
+    from app.ranking.ports import ItemCatalog
+    from app.ranking.query import RankQuery
+    from app.ranking.scoring import Scored
+
+
+class Calibration(Protocol):
+    """How a score becomes a probability; see `app.contract.calibration`."""
+
+    def probabilities(self, scores_K: Float32Array) -> Float32Array:
+        """Return ``float32[K]`` in 0..1."""
+
+
+class ListMaker:
+    """Chooses, orders and names the items of an answer."""
+
+    def __init__(self, catalog: ItemCatalog, calibration: Calibration | None) -> None:
+        """Take the parts.
+
+        Args:
+            catalog: Where rows become ids again.
+            calibration: None for a bundle without one.
+        """
+        self._catalog = catalog
+        self._calibration = calibration
+
+    def make(
+        self,
+        query: RankQuery,
+        candidates: Candidates,
+        scored: Scored,
+        memory: Memory,
+        reasons: Sequence[Reason],
+    ) -> Ranking:
+        """Return the list: scored candidates by the rules, then those without a score, then the unknown ones."""
+        facts = None if query.rules.is_plain else CatalogFacts(self._catalog, scored.rows_S)
+        chosen_K = list_positions(scored.scores_S, query.rules, facts)
+        scores_K = scored.scores_S[chosen_K]
+        rows_K = scored.rows_S[chosen_K]
+        room = query.rules.top_k - len(chosen_K)
+        if query.item_ids is None or scored.positions_S is None:
+            ids, positions = self._catalog.ids_of_rows(rows_K), None
+            if room > 0 and scored.tail is not None:
+                ids += self._catalog.ids_of_rows(scored.tail.rows_C[:room])
+        else:
+            positions = scored.positions_S[chosen_K].tolist()
+            if room > 0 and scored.tail is not None and scored.tail.positions_C is not None:
+                positions += scored.tail.positions_C[:room].tolist()
+            if room > 0 and candidates.unknown:
+                positions += candidates.unknown[: query.rules.top_k - len(positions)]
+            item_ids = query.item_ids
+            ids = [item_ids[position] for position in positions]
+        without_score = len(ids) - len(chosen_K)
+        scores = scores_K.tolist() if scored.has_scores else [None] * len(chosen_K)
+        by_model = scored.by_model
+        return Ranking(
+            ids=ids,
+            positions=positions,
+            scores=scores + [None] * without_score,
+            probabilities=self._probabilities(query, scores_K, without_score) if by_model else None,
+            reasons=[str(reason) for reason in reasons],
+            unknown=[] if query.item_ids is None else [query.item_ids[place] for place in candidates.unknown],
+            history_used=len(memory.history) if by_model else 0,
+            newest_age_ms=memory.newest_age_ms if by_model else None,
+            history_source=memory.source,
+            candidates=len(candidates),
+            scored_items=len(scored.rows_S) if by_model else 0,
+        )
+
+    def _probabilities(self, query: RankQuery, scores_K: Float32Array, without_score: int) -> list[float | None] | None:
+        """Return calibrated probabilities; None without a calibration, or for weights that it was not made for."""
+        if self._calibration is None or query.objective:
+            return None
+        return [*np.clip(self._calibration.probabilities(scores_K), 0.0, 1.0).tolist(), *[None] * without_score]
