@@ -1,7 +1,7 @@
 """The names in the event log: what the service writes and ``python -m model_export collect`` reads.
 
-The log is `LOG_PARTITIONS` Redis Streams. A user belongs to one partition, and the partition's number is the hash tag of
-every key of the user, so that one server-side script writes history and log together, on a Redis Cluster too.
+The log is `LOG_PARTITIONS` Redis Streams. A user belongs to one partition, and the partition's number is the hash tag
+of every key of the user, so that one server-side script writes history and log together, on a Redis Cluster too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,80 @@
+"""Which Redis keys belong to a user, a partition or the items."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+
+from app.contract.event_log import KEY_PREFIX, LOG_PARTITIONS, hash_tag, log_key, partition_of
+
+
+@dataclass(frozen=True, slots=True)
+class UserKeys:
+    """The keys of one user; all carry the partition's hash tag, so they share a Cluster slot.
+
+    Attributes:
+        token: What stands for the user in keys and log: the id, or its keyed hash.
+        partition: ``0 .. LOG_PARTITIONS - 1``.
+        packed: String key of the packed records.
+        details: Hash key of the readable events, by 8-byte event key.
+        log: Stream key of the partition.
+        catalog_version: String key of the partition's copy of the items' version.
+    """
+
+    token: str
+    partition: int
+    packed: bytes
+    details: bytes
+    log: bytes
+    catalog_version: bytes
+
+
+class KeyLayout:
+    """Names every key, and hides user ids when a secret is given.
+
+    With a secret, a user appears as the first 128 bits of HMAC-SHA256(secret, user id), in hex: keys, event log and
+    collected files then hold no user id. Another secret means other tokens, so histories start anew.
+    """
+
+    def __init__(self, *, prefix: str = KEY_PREFIX, user_secret: str = "") -> None:
+        self._prefix = prefix
+        self._secret = user_secret.encode()
+        self.items = f"{prefix}:{{items}}:data".encode()
+        """Hash: item id -> packed change."""
+        self.item_changes = f"{prefix}:{{items}}:changes".encode()
+        """Sorted set: item id by the version of its latest change."""
+        self.item_version = f"{prefix}:{{items}}:version".encode()
+        """Counter: the latest version."""
+
+    def token_of(self, user: str) -> str:
+        """Return what stands for the user: the id itself, or its keyed hash when there is a secret."""
+        if not self._secret:
+            return user
+        return hmac.new(self._secret, user.encode("utf-8", "surrogatepass"), sha256).hexdigest()[:32]
+
+    def of_user(self, user: str) -> UserKeys:
+        """Return the keys of a user."""
+        token = self.token_of(user)
+        partition = partition_of(token)
+        stem = f"{self._prefix}:{{{hash_tag(partition)}}}"
+        return UserKeys(
+            token=token,
+            partition=partition,
+            packed=f"{stem}:h:{token}".encode("utf-8", "surrogatepass"),
+            details=f"{stem}:e:{token}".encode("utf-8", "surrogatepass"),
+            log=self.log(partition),
+            catalog_version=self.catalog_version(partition),
+        )
+
+    def log(self, partition: int) -> bytes:
+        """Return the stream key of a partition."""
+        return log_key(partition, prefix=self._prefix).encode()
+
+    def catalog_version(self, partition: int) -> bytes:
+        """Return the key of a partition's copy of the items' version."""
+        return f"{self._prefix}:{{{hash_tag(partition)}}}:items-version".encode()
+
+    def catalog_versions(self) -> list[bytes]:
+        """Return the keys of all copies."""
+        return [self.catalog_version(partition) for partition in range(LOG_PARTITIONS)]

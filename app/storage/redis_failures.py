@@ -1,0 +1,69 @@
+"""What went wrong with Redis, in our words: the one place that turns its errors into `StorageUnavailable`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.errors import StorageUnavailable
+
+_SENTENCES: Final = {
+    "LOADING": "Redis is still loading its data",
+    "READONLY": "Redis refused to write: it is a read-only replica, expected the primary",
+    "OOM": "Redis refused to write: its memory limit is reached",
+    "MISCONF": "Redis refused to write: it cannot save to its disk",
+    "NOREPLICAS": "Redis refused to write: it has fewer replicas than it is told to require",
+    "MASTERDOWN": "Redis is a replica that has lost its primary",
+    "CLUSTERDOWN": "the Redis Cluster does not serve every slot",
+    "TRYAGAIN": "the Redis Cluster is moving the slot",
+    "NOAUTH": "Redis wants a password, and the URL has none",
+    "WRONGPASS": "Redis refused the user name or password",
+    "NOPERM": "Redis forbids the command to this user",
+    "WRONGTYPE": "a key of Seqrank holds a value of another program: expected another type",
+    "BUSY": "Redis is busy with a script",
+}
+"""First word of Redis's error -> our sentence. Redis's own text may hold keys, thus user ids, so it is not repeated."""
+
+FAILURES: Final = (RedisError, OSError, asyncio.TimeoutError)
+"""What a call of redis-py may raise when the store is ill."""
+
+
+def storage_failure(error: BaseException, *, doing: str) -> StorageUnavailable:
+    """Return the failure to raise from ``error``.
+
+    Args:
+        error: One of `FAILURES`, or an error reply of Redis.
+        doing: What was tried, for example ``store events``.
+    """
+    return StorageUnavailable(f"could not {doing}: {_reason(error)}")
+
+
+def reply_failure(reply: str, *, doing: str) -> StorageUnavailable:
+    """Return the failure for the text of an error reply, for example ``LOADING Redis is loading...``."""
+    return StorageUnavailable(f"could not {doing}: {_sentence_of(reply) or _unnamed(reply)}")
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RedisTimeoutError | asyncio.TimeoutError):
+        return "Redis did not answer in time"
+    status = str(getattr(error, "status_code", "") or "")
+    named = _sentence_of(status) or _sentence_of(str(error))
+    if named:
+        return named
+    if isinstance(error, ResponseError):
+        return _unnamed(str(error))
+    if isinstance(error, RedisConnectionError | OSError):
+        return "Redis cannot be reached, or closed the connection"
+    return f"Redis failed with {type(error).__name__}"
+
+
+def _sentence_of(text: str) -> str | None:
+    return _SENTENCES.get(text.split(" ", 1)[0].rstrip(":"))
+
+
+def _unnamed(text: str) -> str:
+    return f"Redis answered with the error {text.split(' ', 1)[0][:40]!r}"
