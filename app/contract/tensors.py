@@ -13,6 +13,7 @@ Float32Array: TypeAlias = "NDArray[np.float32]"
 Int64Array: TypeAlias = "NDArray[np.int64]"
 UInt64Array: TypeAlias = "NDArray[np.uint64]"
 FloatArray: TypeAlias = "NDArray[np.float32] | NDArray[np.float64]"
+BoolArray: TypeAlias = "NDArray[np.bool_]"
 
 PADDING_ROW: Final = 0
 """Row 0 of the item table is zeros and stands for 'no item' in histories and candidates."""

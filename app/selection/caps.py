@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from app.contract.tensors import Int64Array
-
-    BoolArray: TypeAlias = NDArray[np.bool_]
+    from app.contract.tensors import BoolArray, Int64Array
 
 _NO_GROUP: Final = -1
 
