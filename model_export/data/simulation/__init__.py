@@ -1,0 +1,1 @@
+"""A simulated shop whose true next-item probabilities are known."""
