@@ -1,0 +1,92 @@
+"""The one table: error class to status code."""
+
+from __future__ import annotations
+
+import logging
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.api import failures
+from app.api.reply import Reply, json_reply
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+logger = logging.getLogger(__name__)
+
+TABLE: Final[dict[type[Exception], tuple[int, str]]] = {
+    failures.MalformedBody: (400, "malformed"),
+    errors.EmptyCandidates: (400, "empty"),
+    failures.BadKey: (401, "unauthorized"),
+    failures.KeyOutOfScope: (403, "forbidden"),
+    errors.UnknownModel: (404, "unknown_model"),
+    errors.UnknownItem: (404, "unknown_item"),
+    failures.BodyTooLarge: (413, "body_too_large"),
+    errors.InvalidRequest: (422, "validation"),
+    failures.RateLimited: (429, "rate_limited"),
+    errors.Overloaded: (429, "overloaded"),
+    errors.NotReady: (503, "not_ready"),
+    errors.ShuttingDown: (503, "draining"),
+    errors.StorageUnavailable: (503, "storage_unavailable"),
+    errors.ScoringFailed: (503, "model_failed"),
+    errors.BudgetExceeded: (504, "timeout"),
+}
+"""Error class -> status and ``error_type``; the first class in an error's ancestry that is listed counts."""
+
+RETRY_AFTER_S: Final = {429: 1.0, 503: 1.0}
+"""Where the error has no estimate of its own."""
+
+
+def error_reply(error: Exception) -> Reply:
+    """Return the reply for an error; for one that is not ours, a 500 that says nothing of its inside."""
+    for ancestor in type(error).__mro__:
+        if ancestor in TABLE:
+            status, error_type = TABLE[ancestor]
+            break
+    else:
+        logger.error("a request failed unexpectedly", exc_info=error)
+        return error_body(500, "the service failed unexpectedly; its log says more", "internal")
+    path = getattr(error, "path", "")
+    reply = error_body(status, f"{path}: {error}" if path else str(error), error_type)
+    if status in RETRY_AFTER_S:
+        retry_after_s = getattr(error, "retry_after_s", RETRY_AFTER_S[status])
+        reply.headers.append((b"retry-after", str(max(1, math.ceil(retry_after_s))).encode()))
+    if status == HTTPStatus.UNAUTHORIZED:
+        reply.headers.append((b"www-authenticate", b"Bearer"))
+    return reply
+
+
+def error_body(status: int, message: str, error_type: str) -> Reply:
+    """Return a reply with the two fields of every error."""
+    return json_reply({"error": message, "error_type": error_type}, status)
+
+
+def install(app: FastAPI) -> None:
+    """Make the framework's own errors and ours look the same."""
+
+    async def ours(_: Request, error: Exception) -> Response:
+        return error_reply(error).as_response()
+
+    async def theirs(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 -- registered for nothing else
+        message, error_type = _framework_error(error.status_code, request)
+        reply = error_body(error.status_code, message, error_type)
+        reply.headers += [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+        return reply.as_response()
+
+    app.add_exception_handler(errors.SeqrankError, ours)
+    app.add_exception_handler(HTTPException, theirs)
+
+
+def _framework_error(status: int, request: Request) -> tuple[str, str]:
+    if status == HTTPStatus.NOT_FOUND:
+        return "there is nothing at this path; /docs lists what there is", "not_found"
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"this path does not take {request.method}; the Allow header lists what it takes", "method_not_allowed"
+    return HTTPStatus(status).phrase, "http"

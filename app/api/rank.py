@@ -1,0 +1,109 @@
+"""``POST /rank``: the way of one request through the service and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from app.api.answers import HistoryUsed, RankAnswer, RankedItem
+from app.api.decoding import BodyDecoder
+from app.api.rank_query import RankLimits, query_of
+from app.api.reply import Reply, json_reply
+from app.api.schemas import RankRequest
+
+if TYPE_CHECKING:
+    from app.api.body import Receive
+    from app.api.serving import Laps, Observer, Service, Serving
+    from app.ranking.query import Ranking, RankQuery
+
+
+class RankEndpoint:
+    """Answers rank requests; one for the life of the process."""
+
+    def __init__(self, service: Service, observer: Observer, limits: RankLimits) -> None:
+        """Take the parts."""
+        self._service = service
+        self._observer = observer
+        self._limits = limits
+        self._decoder: BodyDecoder[RankRequest] = BodyDecoder(RankRequest)
+
+    async def __call__(self, body: bytes, receive: Receive, started_s: float, model: str | None = None) -> Reply:
+        """Return the list as JSON.
+
+        Args:
+            body: The whole request body.
+            receive: ASGI's, to notice that the client has left.
+            started_s: `time.monotonic` when the request arrived.
+            model: The path's model name.
+        """
+        serving = self._service.require()
+        serving.require_model(model)
+        # refused before a byte is parsed: a refusal must cost less than an answer
+        serving.line.refuse_if_full()
+        timer = self._observer.timer()
+        request = self._decoder.decode(body)
+        query = query_of(
+            request, limits=self._limits, actions=serving.actions, columns=serving.columns, started_s=started_s
+        )
+        timer.lap("parse")
+        ranking = await self._rank(serving, query, timer, receive)
+        took_s = time.monotonic() - started_s
+        request_id = request.id or token_hex(8)
+        reply = json_reply(_answer(request_id, serving, ranking, took_s))
+        timer.lap("write")
+        self._observer.ranked(ranking, timer, took_s=took_s, request_id=request_id, user=query.user)
+        reply.headers.append((b"server-timing", _server_timing(timer)))
+        return reply
+
+    async def _rank(self, serving: Serving, query: RankQuery, timer: Laps, receive: Receive) -> Ranking:
+        """Rank; under load, stop as soon as the client has left, so that its place goes to someone who waits."""
+        if not serving.line.waiting:
+            return await serving.ranking.rank(query, timer)
+        ranking = asyncio.current_task()
+        watcher = asyncio.create_task(_cancel_when_gone(receive, ranking), name="client-watcher")
+        try:
+            return await serving.ranking.rank(query, timer)
+        finally:
+            watcher.cancel()
+
+
+async def _cancel_when_gone(receive: Receive, task: asyncio.Task[Any] | None) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if task is not None:
+        task.cancel("the client has left")
+
+
+def _answer(request_id: str, serving: Serving, ranking: Ranking, took_s: float) -> RankAnswer:
+    count = len(ranking.ids)
+    items = [
+        RankedItem(item, score, rank, index, probability)
+        for item, score, rank, index, probability in zip(
+            ranking.ids,
+            ranking.scores,
+            range(1, count + 1),
+            [UNSET] * count if ranking.positions is None else ranking.positions,
+            [UNSET] * count if ranking.probabilities is None else ranking.probabilities,
+            strict=True,
+        )
+    ]
+    return RankAnswer(
+        id=request_id,
+        model=serving.name,
+        version=serving.version,
+        took=round(took_s * 1000.0, 3),
+        items=items,
+        degraded=ranking.degraded,
+        reasons=ranking.reasons,
+        history=HistoryUsed(ranking.history_used, ranking.newest_age_ms, ranking.history_source),
+        unknown=ranking.unknown,
+        scored_items=ranking.scored_items,
+    )
+
+
+def _server_timing(timer: Laps) -> bytes:
+    return ", ".join([f"{stage};dur={spent:.3f}" for stage, spent in timer.durations_ms().items()]).encode()

@@ -1,0 +1,144 @@
+"""Turns a rank request into the query that ranking takes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.api.schemas import CandidateItem
+from app.contract.events import NO_HISTORY, StoredHistory
+from app.contract.identity import keys_of
+from app.errors import EmptyCandidates, InvalidRequest
+from app.ranking.budget import Budget
+from app.ranking.query import RankQuery
+from app.selection.list_rules import ListRules
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.api.schemas import HistoryEvent, RankRequest
+
+DEFAULT_TOP_K = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankLimits:
+    """What one request may ask.
+
+    Attributes:
+        max_items: Most candidates, and most events of a history.
+        timeout_ms: The budget of a request that names none, milliseconds.
+    """
+
+    max_items: int
+    timeout_ms: float
+
+
+def query_of(
+    request: RankRequest, *, limits: RankLimits, actions: Sequence[str], columns: Sequence[str], started_s: float
+) -> RankQuery:
+    """Return the query.
+
+    Args:
+        request: Checked field by field.
+        limits: What it may ask.
+        actions: The bundle's actions.
+        columns: Item columns that ``max_per`` may name.
+        started_s: `time.monotonic` when the request arrived.
+
+    Raises:
+        EmptyCandidates: If ``items`` is empty.
+        InvalidRequest: If fields contradict each other, or something is named twice or not known.
+    """
+    if request.user is None and request.history is None:
+        raise InvalidRequest("neither user nor history is given, expected one of them", path="user")
+    item_ids, texts = _candidates(request.items, limits.max_items)
+    now_ms = time.time_ns() // 1_000_000 if request.timestamp is None else int(request.timestamp)
+    timeout_ms = limits.timeout_ms if request.timeout_ms is None else request.timeout_ms
+    return RankQuery(
+        budget=Budget(started_s, timeout_ms / 1000.0),
+        now_ms=now_ms,
+        user=request.user,
+        item_ids=item_ids,
+        texts=texts,
+        history=None if request.history is None else _history(request.history, actions, limits.max_items),
+        rules=_rules(request, columns),
+        objective=request.objective or {},
+        exclude_seen=request.exclude_seen,
+        strict=request.strict,
+    )
+
+
+def timestamp_ms(value: int | str | None, *, now_ms: int) -> int:
+    """Return a timestamp of a request as epoch milliseconds."""
+    return now_ms if value is None else int(value)
+
+
+def action_of(name: str | None, actions: Sequence[str], *, path: str) -> str:
+    """Return an action's name, by default the bundle's first.
+
+    Raises:
+        InvalidRequest: If the bundle does not have it.
+    """
+    if name is None:
+        return actions[0]
+    if name not in actions:
+        raise InvalidRequest(f"the bundle has no action {name!r}, expected one of: {', '.join(actions)}", path=path)
+    return name
+
+
+def _candidates(items: list[str | CandidateItem] | None, most: int) -> tuple[list[str] | None, dict[int, str]]:
+    if items is None:
+        return None, {}
+    if not items:
+        raise EmptyCandidates("items is empty, expected at least one, or no items for the whole catalogue")
+    if len(items) > most:
+        raise InvalidRequest(f"there are {len(items)} items, expected at most {most}", path="items")
+    texts: dict[int, str] = {}
+    ids: list[str] = []
+    for position, item in enumerate(items):
+        if isinstance(item, CandidateItem):
+            ids.append(item.id)
+            if item.text is not None:
+                texts[position] = item.text
+        else:
+            ids.append(item)
+    if len(set(ids)) < len(ids):
+        seen: set[str] = set()
+        twice = next(place for place, item_id in enumerate(ids) if item_id in seen or seen.add(item_id))  # type: ignore[func-returns-value]
+        raise InvalidRequest(f"{ids[twice]!r} is named before, expected each item once", path=f"items[{twice}]")
+    return ids, texts
+
+
+def _history(events: list[HistoryEvent], actions: Sequence[str], most: int) -> StoredHistory:
+    if len(events) > most:
+        raise InvalidRequest(f"there are {len(events)} events, expected at most {most}", path="history")
+    if not events:
+        return NO_HISTORY
+    names = [action_of(event.action, actions, path=f"history[{at}].action") for at, event in enumerate(events)]
+    timestamps = np.array([int(event.timestamp) for event in events], np.int64)
+    order = np.argsort(timestamps, kind="stable")
+    return StoredHistory(
+        item_keys_E=keys_of([event.item for event in events])[order],
+        action_keys_E=keys_of(names)[order],
+        timestamps_ms_E=timestamps[order],
+    )
+
+
+def _rules(request: RankRequest, columns: Sequence[str]) -> ListRules:
+    for column in request.max_per or ():
+        if column not in columns:
+            known = ", ".join(columns) or "none"
+            raise InvalidRequest(f"items have no column {column!r}, expected one of: {known}", path="max_per")
+    return ListRules(
+        top_k=request.top_k or request.top_n or DEFAULT_TOP_K,
+        diversity=request.diversity,
+        method=request.diversity_method,
+        strategy=request.strategy,
+        temperature=request.temperature,
+        seed=request.seed,
+        max_per=request.max_per or {},
+    )
