@@ -1,0 +1,75 @@
+"""The vectors of items: what their text says plus a bounded difference that only behaviour can teach."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from app.contract.tensors import PADDING_ROW
+
+
+class ItemVectors(nn.Module):
+    """``[N + 1, D]``: a unit vector from the text, plus a per-item delta shorter than ``delta_bound``.
+
+    The last coordinate is popularity: the user state has a coordinate that multiplies it. An item that was never
+    trained on has no delta; dropping the deltas of random items in training keeps such items in distribution. After
+    "Let It Go? Not Quite" (arXiv 2507.19473).
+
+    Args:
+        text_vectors: float32[N + 1, W], whitened; row 0 is zeros.
+        log_popularity: float32[N + 1], centred; 0 where unknown.
+        known: bool[N + 1], which rows have training events, and so a delta.
+        width: D.
+        delta_bound: Longest delta, in lengths of the text part; 0 means text only.
+    """
+
+    def __init__(
+        self, text_vectors: Tensor, log_popularity: Tensor, known: Tensor, *, width: int, delta_bound: float
+    ) -> None:
+        super().__init__()
+        self.delta_bound = delta_bound
+        self.text_vectors: Tensor
+        self.known: Tensor
+        self.register_buffer("text_vectors", text_vectors)
+        known_N1 = known.to(torch.float32).unsqueeze(1)
+        known_N1[PADDING_ROW] = 0.0
+        self.register_buffer("known", known_N1)
+        self.adaptor = nn.Linear(text_vectors.shape[1], width)
+        with torch.no_grad():
+            self.adaptor.weight[-1].zero_()
+            self.adaptor.bias.zero_()
+        self.delta = nn.Parameter(torch.randn(len(text_vectors), width - 1) * (width - 1) ** -0.5 * 0.1)
+        self.popularity = nn.Parameter(log_popularity.clone().unsqueeze(1))
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.adaptor.out_features
+
+    def from_text(self, text_vectors_NW: Tensor) -> Tensor:
+        """Return float32[N, D], the vectors of items of which only the text is known."""
+        projected_ND = self.adaptor(text_vectors_NW)
+        direction = functional.normalize(projected_ND[:, :-1], dim=-1, eps=1e-6)
+        return torch.cat([direction, projected_ND[:, -1:]], dim=-1)
+
+    def deltas(self) -> Tensor:
+        """Return float32[N + 1, D], what behaviour adds to each text; zeros in row 0 and for unknown items."""
+        if self.delta_bound == 0:
+            return torch.zeros_like(self.popularity).expand(-1, self.width)
+        squared = self.delta.square().sum(dim=-1, keepdim=True)
+        bounded = self.delta / torch.sqrt(1.0 + squared / self.delta_bound**2)
+        return torch.cat([bounded, self.popularity], dim=-1) * self.known
+
+    def forward(self, id_dropout: float = 0.0) -> Tensor:
+        """Return float32[N + 1, D], row 0 zeros.
+
+        Args:
+            id_dropout: Share of the items whose delta is left out of this table.
+        """
+        text_ND = self.from_text(self.text_vectors[1:])
+        table_ND = torch.cat([torch.zeros_like(text_ND[:1]), text_ND])
+        delta_ND = self.deltas()
+        if id_dropout > 0:
+            delta_ND = delta_ND * (torch.rand_like(self.known) >= id_dropout)
+        return table_ND + delta_ND
