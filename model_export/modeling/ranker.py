@@ -77,9 +77,8 @@ class SequenceRanker(nn.Module):
         self.gate = InterestGate(size.width)
         self.state_dropout = FastDropout(size.dropout)
         self.read_out = ReadOut(size.width, items.width, interests=shape.interests, objectives=shape.objectives)
-        self.repeat_logit = nn.Parameter(
-            torch.tensor(0.0 if shape.repeats else NEVER_AGAIN), requires_grad=shape.repeats
-        )
+        again = 0.0 if shape.repeats else NEVER_AGAIN
+        self.repeat_logit = nn.Parameter(torch.tensor(again), requires_grad=shape.repeats)
 
     def item_table(self) -> Tensor:
         """Return float32[N + 1, D]; row 0 is zeros."""
@@ -104,7 +103,7 @@ class SequenceRanker(nn.Module):
             raise RuntimeError("this ranker has no text tower, so it cannot read texts")
         return self.items.from_text(self.text_tower(input_ids, attention_mask))
 
-    def score(
+    def score(  # noqa: PLR0917 (the tensors of the graph, in the contract's order)
         self,
         item_table: Tensor,
         history_rows: Tensor,

@@ -40,7 +40,7 @@ class TransformerBlock(nn.Module):
         return self._after_attention(take_position(sequence_BLE, position_B), read_B1E)
 
     def _after_attention(self, asked_BQE: Tensor, read_BQE: Tensor) -> Tensor:
-        state_BQE = asked_BQE + self.dropout(read_BQE)
+        state_BQE: Tensor = asked_BQE + self.dropout(read_BQE)
         hidden = functional.gelu(self.expand(self.norm_network(state_BQE)))
         changed_BQE: Tensor = self.dropout(self.contract(self.dropout(hidden)))
         return state_BQE + changed_BQE
