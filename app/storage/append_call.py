@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,11 @@ def _call(
 
 def details_of(event: Event) -> bytes:
     """Return the readable part of an event, a JSON array of id, item and action; time and user stand elsewhere."""
-    return orjson.dumps([event.event_id, event.item, event.action])
+    parts = [event.event_id, event.item, event.action]
+    try:
+        return orjson.dumps(parts)
+    except orjson.JSONEncodeError:  # lone surrogates, which the standard library escapes
+        return json.dumps(parts).encode()
 
 
 def _utf8(text: str) -> bytes:

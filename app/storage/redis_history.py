@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 from redis.exceptions import NoScriptError, RedisClusterException
 
 from app.contract.event_log import LOG_PARTITIONS, USER
@@ -188,6 +188,6 @@ def _readable(user: str, packed: bytes, details: dict[bytes, bytes]) -> list[Eve
     for timestamp_ms, event_key in zip(records["timestamp_ms"].tolist(), records["event"].tolist(), strict=True):
         found = details.get(struct.pack("<Q", event_key))
         if found is not None:
-            event_id, item, action = orjson.loads(found)
+            event_id, item, action = json.loads(found)
             events.append(Event(event_id=event_id, user=user, item=item, action=action, timestamp_ms=timestamp_ms))
     return events

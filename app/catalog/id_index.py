@@ -1,0 +1,114 @@
+"""Which row an item id has, without a million Python strings."""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+
+from app.contract.identity import key_of, keys_of
+from app.errors import BundleError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.contract.tensors import Int64Array, UInt64Array
+
+LARGE_CATALOG: Final = 200_000
+"""From so many items on, ids are found by their 64-bit keys; below, by a dictionary, which is faster but larger."""
+
+
+class IdIndex:
+    """The bundle's ids, and whatever was changed since.
+
+    Row r holds id ``r - 1`` of the bundle. Changes are kept beside: an id may move to another row or lose its row.
+
+    Args:
+        ids: N ids, row 1 first.
+        keys: ``uint64[N]``, `app.contract.identity.key_of` of each.
+        large_from: See `LARGE_CATALOG`.
+
+    Raises:
+        BundleError: If two ids have the same key.
+    """
+
+    def __init__(self, ids: pa.StringArray, keys: UInt64Array, *, large_from: int = LARGE_CATALOG) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._sorted_keys = keys[order]
+        if len(keys) > 1 and (self._sorted_keys[1:] == self._sorted_keys[:-1]).any():
+            raise BundleError("two item ids of the bundle are the same or have the same 64-bit key")
+        self._sorted_rows = (order + 1).astype(np.int32)
+        self._ids: pa.StringArray | list[str] = ids
+        self._row_of_id: dict[str, int] | None = None
+        if len(ids) < large_from:
+            self._ids = ids.to_pylist()
+            self._row_of_id = dict(zip(self._ids, range(1, len(ids) + 1), strict=True))
+        self._base_rows = len(ids) + 1
+        self._changed: dict[str, int] = {}
+        self._changed_keys: dict[int, int] = {}
+        self._id_of_new_row: dict[int, str] = {}
+
+    def row_of(self, item_id: str) -> int:
+        """Return the row of an id, 0 if it is unknown."""
+        return int(self.rows_of_ids([item_id])[0])
+
+    def bundle_row_of(self, item_id: str) -> int:
+        """Return the row that the bundle gave an id, changed since or not; 0 if the bundle lacks it."""
+        if self._row_of_id is not None:
+            return self._row_of_id.get(item_id, 0)
+        return int(self._bundle_rows_of_keys(keys_of([item_id]))[0])
+
+    def rows_of_ids(self, ids: Sequence[str]) -> Int64Array:
+        """Return ``int64[n]`` rows, 0 for unknown ids."""
+        if self._row_of_id is not None:
+            rows = np.fromiter(map(self._row_of_id.get, ids, repeat(0)), np.int64, len(ids))
+        else:
+            rows = self._bundle_rows_of_keys(keys_of(ids))
+        if self._changed:
+            for position, item_id in enumerate(ids):
+                if item_id in self._changed:
+                    rows[position] = self._changed[item_id]
+        return rows
+
+    def rows_of_keys(self, keys: UInt64Array) -> Int64Array:
+        """Return ``int64[n]`` rows of 64-bit keys, 0 for unknown ones."""
+        rows = self._bundle_rows_of_keys(keys)
+        if self._changed_keys:
+            for position, key in enumerate(keys.tolist()):
+                if key in self._changed_keys:
+                    rows[position] = self._changed_keys[key]
+        return rows
+
+    def ids_of_rows(self, rows: Int64Array) -> list[str]:
+        """Return the ids of rows, also of rows that their item has left; empty for rows that never had one."""
+        numbers = rows.tolist()
+        if isinstance(self._ids, list):
+            base, bundle_ids = self._base_rows, self._ids
+            return [bundle_ids[row - 1] if 0 < row < base else self._id_of_new_row.get(row, "") for row in numbers]
+        in_bundle = (rows > 0) & (rows < self._base_rows)
+        found = iter(self._ids.take(pa.array(rows[in_bundle] - 1)).to_pylist())
+        return [
+            next(found) if is_base else self._id_of_new_row.get(row, "")
+            for row, is_base in zip(numbers, in_bundle.tolist(), strict=True)
+        ]
+
+    def change(self, item_id: str, row: int) -> None:
+        """Let an id lead to another row, or with 0 to none."""
+        self._changed[item_id] = row
+        self._changed_keys[key_of(item_id)] = row
+        if row >= self._base_rows:
+            self._id_of_new_row[row] = item_id
+
+    def forget_changes(self) -> None:
+        """Let every id lead where the bundle says."""
+        self._changed.clear()
+        self._changed_keys.clear()
+
+    def _bundle_rows_of_keys(self, keys: UInt64Array) -> Int64Array:
+        if not len(self._sorted_keys):
+            return np.zeros(len(keys), np.int64)
+        places = np.searchsorted(self._sorted_keys, keys)
+        places[places == len(self._sorted_keys)] = 0
+        return np.where(self._sorted_keys[places] == keys, self._sorted_rows[places], 0).astype(np.int64)

@@ -1,0 +1,284 @@
+"""The catalogue as the service uses it: the item table, kept in step with the changes that all replicas share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from app.catalog.bundle_items import BundleItems
+from app.catalog.encoding_line import EncodingLine, ItemEncoder
+from app.catalog.item_table import ItemChange, ItemTable
+from app.catalog.vector_table import VectorTable
+from app.contract.manifest import ITEM_TABLE_FILE
+from app.contract.online_items import ItemDescription, StoredItem
+from app.errors import SeqrankError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from app.catalog.vector_table import FloatTable
+    from app.contract.online_items import NewItem
+    from app.contract.tensors import Int64Array
+
+RETRY_AFTER_S: Final = 0.25
+"""After a failed attempt readers do not try again for so long."""
+
+logger = logging.getLogger(__name__)
+
+
+class OnlineItemStore(Protocol):
+    """Where changes of items are kept for every replica."""
+
+    async def store(self, items: Sequence[StoredItem]) -> int:
+        """Store changes, all or none; return the version of the last one."""
+
+    async def version(self) -> int:
+        """Return the latest version."""
+
+    async def changes_since(self, version: int) -> tuple[list[StoredItem], int]:
+        """Return the latest change of every item that changed after ``version``, and the version reached with them."""
+
+
+class OnlineCatalog(ItemTable):
+    """Satisfies `app.ranking.ports.ItemCatalog` and `app.ranking.ports.ItemEditor`.
+
+    Args:
+        items: The bundle's items.
+        vectors: The table.
+        line: Encodes texts.
+        store: Keeps the changes.
+        encoder_name: Names the item encoder; a stored vector of another encoder is not used, its text is encoded.
+        on_table_changed: Called with the table whenever rows were written.
+        cached_texts: Texts without an item whose rows are remembered.
+    """
+
+    def __init__(
+        self,
+        items: BundleItems,
+        vectors: VectorTable,
+        *,
+        line: EncodingLine,
+        store: OnlineItemStore,
+        encoder_name: str,
+        on_table_changed: Callable[[FloatTable], None],
+        cached_texts: int = 4096,
+    ) -> None:
+        super().__init__(items, vectors, on_table_changed=on_table_changed, cached_texts=cached_texts)
+        self._line = line
+        self._store = store
+        self._encoder_name = encoder_name
+        self._version = 0
+        self._catching_up: asyncio.Task[None] | None = None
+        self._retry_at_s = 0.0
+
+    @property
+    def version(self) -> int:
+        """The stored version of online items that this replica knows."""
+        return self._version
+
+    async def refresh(self, stored_version: int) -> None:
+        """Catch up with items that other replicas changed, if ``stored_version`` is newer than ours.
+
+        It never raises: what cannot be had now is had later. Concurrent callers share one attempt, which goes on when
+        one of them leaves.
+        """
+        if stored_version > self._version and time.monotonic() >= self._retry_at_s:
+            with contextlib.suppress(SeqrankError):
+                await self._catch_up()
+
+    async def rows_of_texts(self, texts: Sequence[str]) -> Int64Array:
+        """Return ``int64[n]`` rows for texts that belong to no item; they last as long as `cached_texts` allows.
+
+        Raises:
+            Overloaded: If the encoder's line is full or the table has no spare rows.
+            ScoringFailed: If the encoder failed.
+        """
+        missing = self._text_rows.missing(texts)
+        if not missing:
+            return self._text_rows.rows_of(texts)
+        vectors = await self._line.encode(missing)
+        rows = self._add_rows(vectors)
+        row_of_text = dict(zip(missing, rows.tolist(), strict=True))
+        known = [text for text in dict.fromkeys(texts) if text not in row_of_text]
+        row_of_text |= zip(known, self._text_rows.rows_of(known).tolist(), strict=True)
+        self._vectors.release(self._text_rows.remember(missing, rows))
+        return np.asarray([row_of_text[text] for text in texts], np.int64)
+
+    async def put_items(self, items: Sequence[NewItem]) -> int:
+        """Encode, store and publish items, all or none; return the catalogue version from which on they rank.
+
+        Raises:
+            Overloaded: If the encoder's line is full. Nothing was stored.
+            ScoringFailed: If the encoder failed. Nothing was stored.
+            StorageUnavailable: If the store did not acknowledge.
+        """
+        if not items:
+            return self._version
+        vectors = await self._line.encode([item.text for item in items])
+        version = await self._store.store(
+            [
+                StoredItem(item.item_id, item.text, item.columns, self._encoder_name, vector)
+                for item, vector in zip(items, vectors, strict=True)
+            ]
+        )
+        await self._catch_up_to(version)
+        return version
+
+    async def delete_items(self, item_ids: Sequence[str]) -> int:
+        """Make items unknown everywhere; return how many were known.
+
+        Raises:
+            StorageUnavailable: If the store did not acknowledge.
+        """
+        await self._catch_up()
+        rows = self.rows_of_ids(item_ids)
+        known = [item_id for item_id, row in zip(item_ids, rows.tolist(), strict=True) if row]
+        if not known:
+            return 0
+        version = await self._store.store(
+            [StoredItem(item_id, "", {}, self._encoder_name, None, deleted=True) for item_id in known]
+        )
+        await self._catch_up_to(version)
+        return len(known)
+
+    async def describe_item(self, item_id: str) -> ItemDescription | None:
+        """Return what is known of an item, or None if it is unknown or deleted."""
+        row = self._index.row_of(item_id)
+        if not row:
+            return None
+        bundle_row = self._index.bundle_row_of(item_id)
+        text, columns = "", dict[str, str]()
+        if bundle_row:
+            text, columns = await asyncio.to_thread(self._items.describe, bundle_row)
+        change = self._changes.get(item_id)
+        if change is not None:
+            text, columns = change.text, columns | change.columns
+        return ItemDescription(item_id, text, columns, float(self._priors[row]), online=change is not None)
+
+    async def keep_up(self, *, every_s: float) -> None:
+        """Ask the store for changes for ever; for changes that no history read has told of."""
+        while True:
+            await asyncio.sleep(every_s)
+            with contextlib.suppress(SeqrankError):
+                stored_version = await self._store.version()
+                if stored_version < self._version:
+                    logger.warning("the store's items are at version %d, ours at %d", stored_version, self._version)
+                    self.start_over()
+                    self._version = 0
+                await self.refresh(stored_version)
+
+    async def _catch_up_to(self, version: int) -> None:
+        """Catch up; twice where the first attempt was under way before the change was stored."""
+        await self._catch_up()
+        if self._version < version:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        if self._catching_up is None:
+            self._catching_up = asyncio.create_task(self._apply_changes(), name="catalog-catch-up")
+            self._catching_up.add_done_callback(self._caught_up)
+        await asyncio.shield(self._catching_up)
+
+    def _caught_up(self, task: asyncio.Task[None]) -> None:
+        self._catching_up = None
+        if not task.cancelled() and task.exception() is not None:
+            self._retry_at_s = time.monotonic() + RETRY_AFTER_S
+            logger.warning("the catalogue could not catch up: %s", task.exception())
+
+    async def _apply_changes(self) -> None:
+        stored, reached = await self._store.changes_since(self._version)
+        bundle_texts = await self._bundle_texts_of([item.item_id for item in stored if not item.deleted])
+        restored = {item.item_id for item in stored if bundle_texts.get(item.item_id) == item.text}
+        to_encode = [item for item in stored if item.item_id not in restored and not self._has_vector(item)]
+        vectors = {item.item_id: item.vector_D for item in stored if item.item_id not in restored}
+        if to_encode:
+            encoded = await self._line.encode([item.text for item in to_encode])
+            vectors |= zip((item.item_id for item in to_encode), encoded, strict=True)
+        self.apply(
+            [
+                ItemChange(item.item_id, item.text, item.columns, vectors.get(item.item_id), deleted=item.deleted)
+                for item in stored
+            ]
+        )
+        self._version = max(self._version, reached)
+
+    async def _bundle_texts_of(self, item_ids: list[str]) -> dict[str, str]:
+        """Return the bundle's texts of those ids that it has."""
+        rows = {item_id: self._index.bundle_row_of(item_id) for item_id in item_ids}
+        known = {item_id: row for item_id, row in rows.items() if row}
+        if not known:
+            return {}
+        texts = await asyncio.to_thread(self._items.texts_of, list(known.values()))
+        return dict(zip(known, texts, strict=True))
+
+    def _has_vector(self, item: StoredItem) -> bool:
+        """Tell whether the change needs no encoding here."""
+        if item.deleted:
+            return True
+        vector = item.vector_D
+        return (
+            vector is not None
+            and item.encoder == self._encoder_name
+            and vector.shape == (self._vectors.width,)
+            and bool(np.isfinite(vector).all())
+        )
+
+
+@asynccontextmanager
+async def open_catalog(
+    bundle: Path,
+    *,
+    encoder: ItemEncoder,
+    encoder_name: str,
+    store: OnlineItemStore,
+    on_table_changed: Callable[[FloatTable], None],
+    spare_rows: int = 65_536,
+    check_every_s: float = 1.0,
+) -> AsyncIterator[OnlineCatalog]:
+    """Open a bundle's items, catch up with the store if it answers, and keep up from then on.
+
+    ``on_table_changed`` is called once at the start, with the table to serve from.
+
+    Args:
+        bundle: The bundle folder.
+        encoder: Called in a thread of its own.
+        encoder_name: The bundle's version.
+        store: Keeps the changes.
+        on_table_changed: Called with ``[rows, D]``; it must not keep the event loop waiting.
+        spare_rows: How many items and texts may be added.
+        check_every_s: How often the store is asked for changes.
+
+    Raises:
+        BundleError: If a file cannot be read or does not fit the others.
+    """
+    items, vectors = await asyncio.gather(
+        asyncio.to_thread(BundleItems, bundle),
+        asyncio.to_thread(partial(VectorTable, bundle / ITEM_TABLE_FILE, spare_rows=spare_rows)),
+    )
+    async with EncodingLine(encoder) as line:
+        catalog = await asyncio.to_thread(
+            OnlineCatalog,
+            items,
+            vectors,
+            line=line,
+            store=store,
+            encoder_name=encoder_name,
+            on_table_changed=on_table_changed,
+        )
+        on_table_changed(catalog.table)
+        await catalog.refresh(1 << 62)
+        follower = asyncio.create_task(catalog.keep_up(every_s=check_every_s), name="catalog-keep-up")
+        try:
+            yield catalog
+        finally:
+            follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await follower

@@ -1,0 +1,150 @@
+"""Items that were added, changed or deleted online, shared by every replica through Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from redis.exceptions import NoScriptError, RedisClusterException
+
+from app.contract.online_items import StoredItem
+from app.storage.item_script import STORE_ITEMS_SCRIPT, STORE_ITEMS_SHA
+from app.storage.redis_failures import FAILURES, storage_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.storage.connection import RedisConnection
+    from app.storage.key_layout import KeyLayout
+
+PAGE: Final = 500
+"""Changes that one round trip of `RedisItems.changes_since` fetches."""
+
+
+class RedisItems:
+    """Keeps the latest change of each item, found by the version that it made.
+
+    Deleted items stay as tombstones, because a bundle may hold them and every replica must know.
+
+    Args:
+        redis: Where they are kept; opened and closed by the caller.
+        layout: Names the keys.
+
+    Attributes:
+        damaged: How many stored changes were ignored because their bytes make no sense.
+    """
+
+    def __init__(self, redis: RedisConnection, *, layout: KeyLayout) -> None:
+        self._redis = redis
+        self._layout = layout
+        self.damaged = 0
+
+    async def store(self, items: Sequence[StoredItem]) -> int:
+        """Store changes, all or none, and return the version of the last one.
+
+        When this returns, every partition tells the new version to its readers, so that every replica catches up
+        before it ranks for a user whose history it has read.
+
+        Raises:
+            StorageUnavailable: If Redis did not acknowledge.
+        """
+        keys = [self._layout.items, self._layout.item_changes, self._layout.item_version]
+        if not self._redis.is_cluster:
+            keys += self._layout.catalog_versions()
+        arguments: list[Any] = [len(keys), *keys]
+        for item in items:
+            arguments += (item.item_id.encode("utf-8", "surrogatepass"), packed_item(item))
+        try:
+            version = await self._run(arguments)
+            if self._redis.is_cluster:
+                await self._tell_partitions(version)
+        except (*FAILURES, RedisClusterException) as error:
+            raise storage_failure(error, doing="store the items") from error
+        return version
+
+    async def version(self) -> int:
+        """Return the latest version, 0 when no item was ever changed.
+
+        Raises:
+            StorageUnavailable: If Redis did not answer.
+        """
+        try:
+            stored = await self._redis.client.get(self._layout.item_version)
+        except (*FAILURES, RedisClusterException) as error:
+            raise storage_failure(error, doing="read the items' version") from error
+        return int(stored) if stored and stored.isdigit() else 0
+
+    async def changes_since(self, version: int) -> tuple[list[StoredItem], int]:
+        """Return the latest change of every item that changed after ``version``, and the version reached with them.
+
+        The changes are in ascending order of version; damaged ones are left out and counted.
+
+        Raises:
+            StorageUnavailable: If Redis did not answer.
+        """
+        changes: list[StoredItem] = []
+        try:
+            while found := await self._page_after(version):
+                changes += [item for item in found.values() if item is not None]
+                version = max(found)
+        except (*FAILURES, RedisClusterException) as error:
+            raise storage_failure(error, doing="read the items") from error
+        return changes, version
+
+    async def _page_after(self, version: int) -> dict[int, StoredItem | None]:
+        """Return the next `PAGE` changes by version, None for damaged ones; empty at the end."""
+        found = await self._redis.client.zrangebyscore(
+            self._layout.item_changes, f"({version}", "+inf", start=0, num=PAGE, withscores=True
+        )
+        if not found:
+            return {}
+        packed = await self._redis.client.hmget(self._layout.items, [item_id for item_id, _ in found])
+        page = {
+            int(score): unpacked_item(item_id.decode("utf-8", "surrogatepass"), stored or b"", version=int(score))
+            for (item_id, score), stored in zip(found, packed, strict=True)
+        }
+        self.damaged += sum(item is None for item in page.values())
+        return page
+
+    async def _run(self, arguments: list[Any]) -> int:
+        try:
+            return int(await self._redis.client.evalsha(STORE_ITEMS_SHA, *arguments))
+        except NoScriptError:
+            return int(await self._redis.client.eval(STORE_ITEMS_SCRIPT, *arguments))
+
+    async def _tell_partitions(self, version: int) -> None:
+        """Copy the version to every partition of a cluster.
+
+        Two writers may race and leave the lower version in a partition; replicas also ask for `version` from time to
+        time, so that costs delay, not truth.
+        """
+        client = self._redis.client
+        await asyncio.gather(*(client.set(key, version) for key in self._layout.catalog_versions()))
+
+
+def packed_item(item: StoredItem) -> bytes:
+    """Return one change as bytes: the length of the JSON head in 4 bytes, the head, the float32 vector."""
+    head = json.dumps([item.text, item.columns, item.encoder, item.deleted]).encode()
+    vector = b"" if item.vector_D is None else np.ascontiguousarray(item.vector_D, dtype="<f4").tobytes()
+    return len(head).to_bytes(4, "little") + head + vector
+
+
+def unpacked_item(item_id: str, packed: bytes, *, version: int) -> StoredItem | None:
+    """Return a change from its bytes; None if they make no sense."""
+    length = int.from_bytes(packed[:4], "little")
+    try:
+        text, columns, encoder, deleted = json.loads(packed[4 : 4 + length])
+        vector = np.frombuffer(packed, dtype="<f4", offset=4 + length) if len(packed) > 4 + length else None
+    except (ValueError, TypeError):
+        return None
+    return StoredItem(
+        item_id=item_id,
+        text=text,
+        columns=columns,
+        encoder=encoder,
+        vector_D=None if vector is None else vector.astype(np.float32),
+        deleted=bool(deleted),
+        version=version,
+    )
