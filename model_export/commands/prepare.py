@@ -18,12 +18,16 @@ Example:
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from model_export.data import columns
 from model_export.data.bad_rows import BadRows
 from model_export.data.preparation import PreparationOptions, prepare, say
+from model_export.data.readers.amazon import find_amazon
+from model_export.data.readers.mind import find_mind
+from model_export.data.readers.movielens import find_movielens
 from model_export.data.readers.recbole import find_recbole
 from model_export.data.readers.tabular import ColumnNames, TabularOptions, find_tabular
 from model_export.data.timestamps import TIME_UNITS
@@ -59,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="item columns that make the text, joined in this order (default: text, else all string columns)",
     )
+    parser.add_argument(
+        "--drop-unused-items", action="store_true", help="leave out items that have no interaction (default: keep them)"
+    )
     parser.add_argument("--action", help="the action of interactions that name none (default: by format)")
     parser.add_argument("--time-unit", choices=TIME_UNITS, default="auto", help="unit of numeric times (default auto)")
     parser.add_argument("--encoding", default=None, help="text encoding of the input (default: utf-8, or by format)")
@@ -74,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare; return 0."""
     if not arguments.input.is_dir():
         raise DataError(f"--input {arguments.input} is no folder, expected the folder with the raw files")
+    _check(arguments)
     bad_rows = BadRows()
     source = _source(arguments, bad_rows)
     options = PreparationOptions(
@@ -81,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         max_bad_rows=arguments.max_bad_rows,
         text_columns=_names(arguments.text_columns),
         action=arguments.action,
+        drop_unused_items=arguments.drop_unused_items,
         time_unit=arguments.time_unit,
     )
     counts = prepare(source, options, bad_rows)
@@ -89,6 +98,18 @@ def run(arguments: argparse.Namespace) -> int:
         f"{counts['items']:,} items"
     )
     return 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.max_bad_rows < 0:
+        raise DataError(f"--max-bad-rows is {arguments.max_bad_rows}, expected 0 or more")
+    if arguments.delimiter is not None and len(arguments.delimiter) != 1:
+        raise DataError(f"--delimiter is {arguments.delimiter!r}, expected one character")
+    if arguments.encoding is not None:
+        try:
+            codecs.lookup(arguments.encoding)
+        except LookupError as error:
+            raise DataError(f"--encoding is {arguments.encoding!r}, expected a known one such as latin-1") from error
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -107,4 +128,8 @@ def _source(arguments: argparse.Namespace, bad_rows: BadRows) -> RawSource:
             encoding=arguments.encoding or "utf-8",
         )
         return find_tabular(arguments.input, bad_rows, options)
-    raise DataError(f"--format {arguments.format} is not there yet")
+    if arguments.format == "mind":
+        return find_mind(arguments.input, bad_rows)
+    if arguments.format == "amazon":
+        return find_amazon(arguments.input, bad_rows)
+    return find_movielens(arguments.input, bad_rows, encoding=arguments.encoding)

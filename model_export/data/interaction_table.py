@@ -115,6 +115,13 @@ class InteractionTable:
         """Return the number of users with a good row."""
         return len(np.unique(np.concatenate([np.unique(batch.users) for batch in self._batches])))
 
+    def item_is_used(self) -> NDArray[np.bool_]:
+        """Return ``bool[items]``: which items have a good row."""
+        used = np.zeros(len(self._items.names), bool)
+        for batch in self._batches:
+            used[batch.items] = True
+        return used
+
     def add(self, rows: RawRows) -> None:
         """Check a batch and keep its good rows.
 

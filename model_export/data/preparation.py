@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model_export.data import columns
+from model_export.data.impressions import IMPRESSIONS_SCHEMA
 from model_export.data.interaction_table import InteractionTable
 from model_export.data.item_table import build_item_table, items_named_by_id
 from model_export.data.prepared_folder import REPORT_FILE, new_prepared_folder
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_export.data.bad_rows import BadRows
-    from model_export.data.readers.raw_rows import RawSource
+    from model_export.data.readers.raw_rows import RawSource, RowBatches
 
 SECONDS_BETWEEN_REPORTS: Final = 2.0
 
@@ -33,6 +35,7 @@ class PreparationOptions:
         max_bad_rows: How many bad rows are left out without refusing.
         text_columns: Item columns that make the text; None for the format's choice.
         action: The action of interactions that name none; None for the format's choice.
+        drop_unused_items: Leave out items without interactions.
         time_unit: One of `model_export.data.timestamps.TIME_UNITS`.
     """
 
@@ -40,6 +43,7 @@ class PreparationOptions:
     max_bad_rows: int = 0
     text_columns: tuple[str, ...] | None = None
     action: str | None = None
+    drop_unused_items: bool = False
     time_unit: str = "auto"
 
 
@@ -77,6 +81,11 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
         events.write(folder / columns.INTERACTIONS_FILE)
         if item_table is None:
             item_table = items_named_by_id(events.item_ids)
+        used = events.item_is_used()
+        if options.drop_unused_items:
+            item_table = item_table.filter(pa.array(used))
+        elif not used.all():
+            say(f"{int((~used).sum()):,} of {len(used):,} items have no interaction; they can still be recommended")
         pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
         counts = {
             "interactions": len(events),
@@ -84,6 +93,8 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             "items": item_table.num_rows,
             "bad_rows": bad_rows.total,
         }
+        if source.impressions is not None:
+            counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
         (folder / REPORT_FILE).write_bytes(orjson.dumps(counts, option=orjson.OPT_INDENT_2) + b"\n")
     return counts
 
@@ -96,3 +107,13 @@ def _collect(source: RawSource, events: InteractionTable) -> None:
         if now - reported > SECONDS_BETWEEN_REPORTS:
             reported = now
             say(f"{len(events):,} interactions read, {len(events) / (now - started):,.0f} a second")
+
+
+def _write_impressions(batches: RowBatches, path: Path) -> int:
+    """Stream impressions to Parquet; return how many."""
+    written = 0
+    with pq.ParquetWriter(path, IMPRESSIONS_SCHEMA, compression="zstd") as writer:
+        for rows in batches:
+            writer.write_table(pa.table(rows.columns, schema=IMPRESSIONS_SCHEMA))
+            written += len(rows)
+    return written

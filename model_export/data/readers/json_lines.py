@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 LINES_A_BATCH: Final = 100_000
 
 
-def read_json_lines(path: Path, names: tuple[str, ...] | None, bad_rows: BadRows) -> RowBatches:
+def read_json_lines(
+    path: Path, names: tuple[str, ...] | None, bad_rows: BadRows, *, required: tuple[str, ...] = ()
+) -> RowBatches:
     """Yield the members ``names`` of every object as strings, "" where one is missing or null.
 
     Lists become ``a, b``; objects inside are left out. Blank lines are skipped; a line that is no JSON object is
@@ -32,9 +34,10 @@ def read_json_lines(path: Path, names: tuple[str, ...] | None, bad_rows: BadRows
         path: The file; ``.gz`` is decompressed.
         names: Which members to read; None for all that occur in the batch.
         bad_rows: Where bad lines are counted.
+        required: Members that at least one of the first objects must have.
 
     Raises:
-        DataError: If the file has no rows, or is one JSON array.
+        DataError: If the file has no rows, is one JSON array, or lacks a required member.
     """
     found_any = False
     with pa.input_stream(str(path), compression="detect") as stream:
@@ -45,11 +48,20 @@ def read_json_lines(path: Path, names: tuple[str, ...] | None, bad_rows: BadRows
             numbers, objects = _parsed(path.name, lines, bad_rows)
             found_any = found_any or any(line.strip() for _, line in lines)
             if objects:
+                _check_members(path.name, objects, required)
+                required = ()
                 keys = names if names is not None else tuple(dict.fromkeys(key for row in objects for key in row))
                 values = {key: pa.array([as_text(row.get(key)) for row in objects], pa.string()) for key in keys}
                 yield RawRows(path.name, np.array(numbers, np.int64), values)
     if not found_any:
         raise DataError(f"{path.name} is empty, expected one JSON object a line")
+
+
+def _check_members(file: str, objects: list[dict[str, Any]], required: tuple[str, ...]) -> None:
+    for name in required:
+        if not any(name in row for row in objects):
+            members = ", ".join(map(str, objects[0]))
+            raise DataError(f"{file} has no member {name!r} in its objects; the first has {members}")
 
 
 def as_text(value: Any) -> str:

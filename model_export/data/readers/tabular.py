@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 DELIMITED: Final = {".csv": ",", ".tsv": "\t"}
 JSON_LINES: Final = (".json", ".jsonl", ".ndjson")
 PARQUET: Final = (".parquet", ".pq")
+REQUIRED: Final = (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """The user's names of our columns: ours -> theirs. ``required`` must exist under the user's name.
+    """What the input calls our columns.
 
     Attributes:
-        of: Our column -> the name in the file.
-        asked_for: Our columns that the user named on the command line; they must exist even where they are optional.
+        of: Our column -> its name in the files.
+        asked_for: Our columns whose name was given by hand; they must exist even where they are optional.
     """
 
     of: dict[str, str] = field(
@@ -68,19 +69,23 @@ def find_tabular(folder: Path, bad_rows: BadRows, options: TabularOptions) -> Ra
         )
     items = _file(folder, "items")
     of = options.names.of
-    required = {columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP} | options.names.asked_for
-    wanted = _present(interactions, options, [of[name] for name in of if name in required], list(of.values()))
-    names = {theirs: ours for ours, theirs in of.items() if theirs in wanted}
+    required = tuple(of[name] for name in of if name in REQUIRED or name in options.names.asked_for)
+    wanted = _existing(interactions, options, required, tuple(of.values()))
+    to_ours = {theirs: ours for ours, theirs in of.items()}
     if items is not None:
-        _present(items, options, [of[columns.ITEM_ID]], [])
+        _existing(items, options, (of[columns.ITEM_ID],), ())
     return RawSource(
-        interactions=lambda: (rows.renamed(names) for rows in _rows(interactions, options, tuple(wanted), bad_rows)),
-        items=None
-        if items is None
-        else lambda: (
-            rows.renamed({of[columns.ITEM_ID]: columns.ITEM_ID}) for rows in _rows(items, options, None, bad_rows)
+        interactions=lambda: (
+            rows.renamed(to_ours) for rows in _rows(interactions, options, wanted, required, bad_rows)
         ),
+        items=None if items is None else lambda: _items(items, options, bad_rows),
     )
+
+
+def _items(path: Path, options: TabularOptions, bad_rows: BadRows) -> RowBatches:
+    item_id = options.names.of[columns.ITEM_ID]
+    for rows in _rows(path, options, None, (item_id,), bad_rows):
+        yield rows.renamed({item_id: columns.ITEM_ID})
 
 
 def _suffix(path: Path) -> str:
@@ -100,8 +105,14 @@ def _layout(path: Path, options: TabularOptions) -> Layout:
     return Layout(delimiter=options.delimiter or DELIMITED[_suffix(path)], encoding=options.encoding)
 
 
-def _present(path: Path, options: TabularOptions, required: list[str], wanted: list[str]) -> list[str]:
-    """Return those of ``wanted`` that the file has; JSON lines say only row by row what they have."""
+def _existing(
+    path: Path, options: TabularOptions, required: tuple[str, ...], wanted: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return those of ``wanted`` that the file has; JSON lines say only row by row what they have.
+
+    Raises:
+        DataError: If the file lacks one of ``required``.
+    """
     if _suffix(path) in JSON_LINES:
         return wanted
     existing = parquet_columns(path) if _suffix(path) in PARQUET else header_of(path, _layout(path, options))
@@ -109,12 +120,18 @@ def _present(path: Path, options: TabularOptions, required: list[str], wanted: l
         if name not in existing:
             hint = "; is the delimiter another one (--delimiter)?" if len(existing) == 1 else ""
             raise DataError(f"{path.name} has no column {name!r}; its columns are {', '.join(existing)}{hint}")
-    return [name for name in wanted if name in existing]
+    return tuple(name for name in wanted if name in existing)
 
 
-def _rows(path: Path, options: TabularOptions, wanted: tuple[str, ...] | None, bad_rows: BadRows) -> RowBatches:
+def _rows(
+    path: Path,
+    options: TabularOptions,
+    wanted: tuple[str, ...] | None,
+    required: tuple[str, ...],
+    bad_rows: BadRows,
+) -> RowBatches:
     if _suffix(path) in JSON_LINES:
-        return read_json_lines(path, wanted, bad_rows)
+        return read_json_lines(path, wanted, bad_rows, required=required)
     if _suffix(path) in PARQUET:
         return read_parquet(path, wanted)
     return read_delimited(path, _layout(path, options), bad_rows)
