@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -103,13 +103,6 @@ class ReadyAnswer(Struct, frozen=True):
     status: Literal["ready"] = "ready"
 
 
-class NotWell(Struct, frozen=True):
-    """A probe's bad answer."""
-
-    error: str
-    error_type: str
-
-
 class LatencyAnswer(Struct, frozen=True):
     """One canned request through the real path, and the recent real ones; all in milliseconds."""
 
@@ -126,15 +119,3 @@ class ErrorAnswer(Struct, frozen=True):
 
     error: str
     error_type: str
-
-
-class InfoAnswer(Struct, frozen=True):
-    """The bundle and how it is served."""
-
-    name: str
-    version: str
-    precision: str
-    execution_provider: str
-    items: int
-    limits: dict[str, Any]
-    details: dict[str, Any]

@@ -14,7 +14,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class ClientLeft(Exception):  # noqa: N818 -- an event, not a failure
+class ClientLeft(Exception):
     """The client closed its connection; nobody reads an answer."""
 
 

@@ -7,6 +7,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app import errors
@@ -80,8 +81,16 @@ def install(app: FastAPI) -> None:
         reply.headers += [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
         return reply.as_response()
 
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for nothing else
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return error_body(422, f"{where}: {first['msg']}", "validation").as_response()
+
+    app.add_exception_handler(Exception, ours)
     app.add_exception_handler(errors.SeqrankError, ours)
     app.add_exception_handler(HTTPException, theirs)
+    app.add_exception_handler(RequestValidationError, invalid)
 
 
 def _framework_error(status: int, request: Request) -> tuple[str, str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from app.api.answers import HistoryUsed, RankAnswer, RankedItem
+from app.api.client_watch import ClientWatch
 from app.api.decoding import BodyDecoder
 from app.api.rank_query import RankLimits, query_of
 from app.api.reply import Reply, json_reply
 from app.api.schemas import RankRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from app.api.body import Receive
     from app.api.serving import Laps, Observer, Service, Serving
     from app.ranking.query import Ranking, RankQuery
@@ -63,32 +66,26 @@ class RankEndpoint:
         """Rank; under load, stop as soon as the client has left, so that its place goes to someone who waits."""
         if not serving.line.waiting:
             return await serving.ranking.rank(query, timer)
-        ranking = asyncio.current_task()
-        watcher = asyncio.create_task(_cancel_when_gone(receive, ranking), name="client-watcher")
+        watch = ClientWatch(receive)
         try:
             return await serving.ranking.rank(query, timer)
+        except asyncio.CancelledError:
+            watch.raise_if_gone()
+            raise
         finally:
-            watcher.cancel()
-
-
-async def _cancel_when_gone(receive: Receive, task: asyncio.Task[Any] | None) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if task is not None:
-        task.cancel("the client has left")
+            watch.stop()
 
 
 def _answer(request_id: str, serving: Serving, ranking: Ranking, took_s: float) -> RankAnswer:
     count = len(ranking.ids)
+    positions: Sequence[int | UnsetType] = [UNSET] * count if ranking.positions is None else ranking.positions
+    probabilities: Sequence[float | UnsetType | None] = (
+        [UNSET] * count if ranking.probabilities is None else ranking.probabilities
+    )
     items = [
         RankedItem(item, score, rank, index, probability)
         for item, score, rank, index, probability in zip(
-            ranking.ids,
-            ranking.scores,
-            range(1, count + 1),
-            [UNSET] * count if ranking.positions is None else ranking.positions,
-            [UNSET] * count if ranking.probabilities is None else ranking.probabilities,
-            strict=True,
+            ranking.ids, ranking.scores, range(1, count + 1), positions, probabilities, strict=True
         )
     ]
     return RankAnswer(

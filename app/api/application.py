@@ -1,0 +1,192 @@
+"""Puts the routes together."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import FastAPI, Path, Request
+from starlette.responses import Response
+
+from app.api import error_responses, items, openapi, probes, users
+from app.api.edge import Edge, Lane
+from app.api.feedback import FeedbackEndpoint
+from app.api.openapi import answers_of, body_of, one_or_many, schema_ref
+from app.api.rank import RankEndpoint
+from app.api.rank_query import RankLimits
+from app.api.schemas import MAX_ID_CHARACTERS
+
+if TYPE_CHECKING:
+    from starlette.types import Lifespan
+
+    from app.api.keys import KeyRing
+    from app.api.rate_limit import RateLimit
+    from app.api.serving import Observer, Service
+
+Name = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
+_EVERY = (401, 413, 429, 503)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiLimits:
+    """What clients may ask.
+
+    Attributes:
+        max_items: Most candidates of a request, events of a history, or items and events of one call.
+        timeout_ms: Budget of a rank request that names none.
+        max_body_bytes: Longest body.
+        latency_slo_ms: Past which ``/health/latency`` answers 503.
+    """
+
+    max_items: int = 2000
+    timeout_ms: float = 100.0
+    max_body_bytes: int = 1 << 20
+    latency_slo_ms: float = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """Who is let in.
+
+    Attributes:
+        keys: Who may do what.
+        rate_limit: None for no limit.
+    """
+
+    keys: KeyRing
+    rate_limit: RateLimit | None = None
+
+
+def build_application(
+    *,
+    service: Service,
+    observer: Observer,
+    limits: ApiLimits,
+    guards: Guards,
+    version: str,
+    lifespan: Lifespan[FastAPI] | None = None,
+) -> tuple[FastAPI, Edge]:
+    """Return the framework's application and the edge around it; the edge is what a server serves."""
+    app = FastAPI(
+        title="Seqrank",
+        version=version,
+        description="Ranks candidates for a user who has just done something.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    error_responses.install(app)
+    openapi.install(app, max_items=limits.max_items)
+    rank = RankEndpoint(service, observer, RankLimits(max_items=limits.max_items, timeout_ms=limits.timeout_ms))
+    feedback = FeedbackEndpoint(service, observer, max_events=limits.max_items)
+    _add_rank(app, rank)
+    _add_feedback(app, feedback)
+    _add_users(app, service)
+    _add_items(app, service, limits)
+    _add_probes(app, service, observer, limits)
+    lanes: dict[str, Lane] = {"/rank": rank, "/feedback": feedback, "/events": feedback}
+    edge = Edge(app, lanes, service, observer, guards.keys, guards.rate_limit, limits.max_body_bytes)
+    return app, edge
+
+
+def _add_rank(app: FastAPI, rank: RankEndpoint) -> None:
+    documented: dict[str, Any] = {
+        "openapi_extra": body_of(schema_ref("RankRequest")),
+        "responses": answers_of("RankAnswer", *_EVERY, 400, 404, 422, 504, ok="The list."),
+        "tags": ["ranking"],
+    }
+
+    @app.post("/rank", summary="Rank candidates for a user", **documented)
+    async def rank_default(request: Request) -> Response:
+        return (await rank(await request.body(), request.receive, time.monotonic())).as_response()
+
+    @app.post("/rank/{model}", summary="The same, with the model named", **documented)
+    async def rank_named(request: Request, model: str) -> Response:
+        return (await rank(await request.body(), request.receive, time.monotonic(), model)).as_response()
+
+
+def _add_feedback(app: FastAPI, feedback: FeedbackEndpoint) -> None:
+    documented: dict[str, Any] = {
+        "openapi_extra": body_of(one_or_many("FeedbackEvent")),
+        "responses": answers_of("FeedbackAnswer", *_EVERY, 400, 422, ok="The events are stored."),
+        "tags": ["behaviour"],
+    }
+
+    @app.post("/events", summary="The same as /feedback", **documented)
+    @app.post("/feedback", summary="Store one event or an array of events", **documented)
+    async def feed(request: Request) -> Response:
+        return (await feedback(await request.body(), request.receive, time.monotonic())).as_response()
+
+
+def _add_users(app: FastAPI, service: Service) -> None:
+    @app.get("/users/{user:path}", summary="Recent behaviour, newest first", tags=["behaviour"],
+             responses=answers_of("UserAnswer", *_EVERY, 422))  # fmt: skip
+    async def show_user(user: Name) -> Response:
+        return (await users.show_user(service, user)).as_response()
+
+    @app.delete("/users/{user:path}", summary="Forget the user everywhere", tags=["behaviour"],
+                responses=answers_of("RemovedAnswer", *_EVERY, 403, 422))  # fmt: skip
+    async def forget_user(user: Name) -> Response:
+        return (await users.forget_user(service, user)).as_response()
+
+
+def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
+    @app.put("/items", summary="Add or change items by their text", tags=["items"],
+             openapi_extra=body_of(one_or_many("ItemChange")),
+             responses=answers_of("ItemsAnswer", *_EVERY, 400, 403, 422))  # fmt: skip
+    async def put_items(request: Request) -> Response:
+        started_s = time.monotonic()
+        body = await request.body()
+        return (await items.put_items(service, body, started_s, max_items=limits.max_items)).as_response()
+
+    @app.get("/items/{item:path}", summary="What is known of an item", tags=["items"],
+             responses=answers_of("ItemAnswer", *_EVERY, 404, 422))  # fmt: skip
+    async def show_item(item: Name) -> Response:
+        return (await items.show_item(service, item)).as_response()
+
+    @app.delete("/items/{item:path}", summary="Delete an item", tags=["items"],
+                responses=answers_of("RemovedAnswer", *_EVERY, 403, 404, 422))  # fmt: skip
+    async def delete_item(item: Name) -> Response:
+        return (await items.delete_item(service, item)).as_response()
+
+
+def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiLimits) -> None:
+    latency_probe = probes.LatencyProbe(service, observer, slo_ms=limits.latency_slo_ms)
+    shown_limits = {
+        "max_items": limits.max_items, "timeout_ms": limits.timeout_ms, "max_body_bytes": limits.max_body_bytes,
+        "latency_slo_ms": limits.latency_slo_ms,
+    }  # fmt: skip
+
+    async def live() -> Response:
+        return probes.live(service).as_response()
+
+    async def ready() -> Response:
+        return probes.ready(service).as_response()
+
+    probe: dict[str, Any] = {"methods": ["GET"], "tags": ["probes"]}
+    for path in ("/health/live", "/v2/health/live"):
+        app.add_api_route(path, live, responses=_probe_answers("LiveAnswer"), summary="Does the process work?", **probe)
+    for path in ("/health", "/health/ready", "/v2/health/ready"):
+        app.add_api_route(path, ready, responses=_probe_answers("ReadyAnswer"), summary="Are requests answered?",
+                          **probe)  # fmt: skip
+
+    @app.get("/health/latency", summary="Is it fast enough?", tags=["probes"], responses={
+        **answers_of("LatencyAnswer", 429),
+        503: {"description": "Past the objective, or not ready.", "content": {"application/json": {"schema": {
+            "anyOf": [schema_ref("LatencyAnswer"), schema_ref("ErrorAnswer")]}}}}})  # fmt: skip
+    async def latency() -> Response:
+        return (await latency_probe()).as_response()
+
+    @app.get("/info", summary="Bundle, provider and limits", tags=["probes"], responses=answers_of(None, *_EVERY))
+    async def info() -> Response:
+        return probes.info(service, shown_limits).as_response()
+
+    @app.get("/metrics", summary="Prometheus text", tags=["probes"],
+             responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+             response_class=Response)  # fmt: skip
+    async def metrics() -> Response:
+        return Response(observer.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _probe_answers(name: str) -> dict[int | str, dict[str, Any]]:
+    return answers_of(name, 503)

@@ -1,0 +1,187 @@
+"""The outermost layer: request ids, keys, limits, headers, the last answer to every error."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from starlette.requests import ClientDisconnect
+
+from app.api.body import ClientLeft, check_announced_length, read_body
+from app.api.error_responses import error_reply
+from app.api.keys import KeyRing, Scope, key_in
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from app.api import body
+    from app.api.rate_limit import RateLimit
+    from app.api.reply import Reply
+    from app.api.serving import Observer, Service
+
+Lane: TypeAlias = "Callable[[bytes, body.Receive, float], Awaitable[Reply]]"
+"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of arrival -> reply."""
+
+SECURITY_HEADERS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+]
+
+_OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/redoc", "/openapi.json"})
+_OPEN_PREFIXES: Final = ("/health/", "/v2/health/", "/docs/")
+_LONGEST_REQUEST_ID: Final = 128
+
+
+@dataclass(slots=True)
+class _Heads:
+    """The request headers that matter here."""
+
+    authorization: bytes | None = None
+    api_key: bytes | None = None
+    content_length: bytes | None = None
+    request_id: bytes = b""
+
+    @classmethod
+    def of(cls, scope: body.Scope) -> _Heads:
+        heads = cls()
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                heads.content_length = value
+            elif name == b"authorization":
+                heads.authorization = value
+            elif name == b"x-api-key":
+                heads.api_key = value
+            elif name == b"x-request-id" and value.isascii() and len(value) <= _LONGEST_REQUEST_ID:
+                heads.request_id = value
+        if not heads.request_id:
+            heads.request_id = token_hex(8).encode()
+        return heads
+
+
+def scope_of(method: str, path: str) -> Scope:
+    """Return what a request needs a key for."""
+    if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
+        return Scope.OPEN
+    if method in ("PUT", "DELETE"):
+        return Scope.ADMIN
+    return Scope.RANK
+
+
+@dataclass(slots=True)
+class Edge:
+    """An ASGI application around the framework's.
+
+    `lanes` are the hot routes: the framework's own routing and dependency solving costs about 70 µs a request, as much
+    as everything else that happens here. The same functions are registered with the framework, which documents them.
+
+    Attributes:
+        app: The framework's application.
+        lanes: Path -> route, all of them POST.
+        service: Counts what is in flight.
+        observer: Is told of every answer.
+        keys: Who may do what.
+        rate_limit: None for no limit.
+        max_body_bytes: Longest body.
+    """
+
+    app: body.App
+    lanes: dict[str, Lane]
+    service: Service
+    observer: Observer
+    keys: KeyRing
+    rate_limit: RateLimit | None
+    max_body_bytes: int
+
+    async def __call__(self, scope: body.Scope, receive: body.Receive, send: body.Send) -> None:
+        """Answer one request; hand anything that is not HTTP on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started_s = time.monotonic()
+        heads = _Heads.of(scope)
+        access = scope_of(scope["method"], scope["path"])
+        # probes and metrics are not work that draining has to wait for
+        counted = access is not Scope.OPEN
+        self.service.in_flight += counted
+        exchange = _Exchange(send, heads.request_id)
+        try:
+            self._admit(scope, heads, access)
+            lane = self.lanes.get(scope["path"])
+            if lane is not None and scope["method"] == "POST":
+                content = await read_body(receive, self.max_body_bytes)
+                await exchange.reply(await lane(content, receive, started_s))
+            else:
+                limited = _CountedReceive(receive, self.max_body_bytes)
+                await self.app(scope, limited, exchange.send)
+        except (ClientLeft, ClientDisconnect):
+            self.observer.client_left()
+        except Exception as error:  # noqa: BLE001 -- this is the last layer: whatever it is becomes an answer
+            if not exchange.status:
+                await exchange.reply(error_reply(error))
+        finally:
+            self.service.in_flight -= counted
+            self.observer.answered(_route_of(scope), exchange.status, time.monotonic() - started_s)
+
+    def _admit(self, scope: body.Scope, heads: _Heads, access: Scope) -> None:
+        key = key_in(heads.authorization, heads.api_key)
+        self.keys.check(key, access)
+        if self.rate_limit is not None and access is not Scope.OPEN:
+            client = scope.get("client")
+            self.rate_limit.take(key or (client[0].encode() if client else b""))
+        if heads.content_length is not None:
+            check_announced_length(heads.content_length, self.max_body_bytes)
+
+
+class _Exchange:
+    """Sends one answer with the headers that all have."""
+
+    __slots__ = ("_extra", "_send", "status")
+
+    def __init__(self, send: body.Send, request_id: bytes) -> None:
+        self._send = send
+        self._extra = [(b"x-request-id", request_id), *SECURITY_HEADERS]
+        self.status = 0
+
+    async def send(self, message: body.Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), *self._extra]
+        await self._send(message)
+
+    async def reply(self, reply: Reply) -> None:
+        self.status = reply.status
+        headers = reply.all_headers()
+        headers += self._extra
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": reply.body})
+
+
+class _CountedReceive:
+    """ASGI's receive for the framework, with the body counted while it arrives."""
+
+    __slots__ = ("_left", "_most", "_receive")
+
+    def __init__(self, receive: body.Receive, most_bytes: int) -> None:
+        self._receive = receive
+        self._most = most_bytes
+        self._left = most_bytes
+
+    async def __call__(self) -> body.Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            check_announced_length(str(self._most - self._left).encode(), self._most)
+        return message
+
+
+def _route_of(scope: body.Scope) -> str:
+    """Return a path template for metrics: few values, no ids."""
+    route = scope.get("route")
+    if route is not None:
+        return str(getattr(route, "path", "other"))
+    path: str = scope["path"]
+    return path if path in ("/rank", "/feedback", "/events") else "other"

@@ -1,0 +1,128 @@
+"""Which key may do what."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+from app.api.failures import BadKey, KeyOutOfScope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+LOOK_AGAIN_AFTER_S: Final = 1.0
+"""How long a changed key file may go unnoticed."""
+
+
+class Scope(IntEnum):
+    """What a request needs; a higher scope includes the lower ones."""
+
+    OPEN = 0
+    """Probes, metrics and documentation."""
+
+    RANK = 1
+    """Ranking, feedback, reading."""
+
+    ADMIN = 2
+    """Deleting users; adding, changing and deleting items."""
+
+
+class KeyFile:
+    """Keys in a file, one a line, read again when the file changes; empty lines and those with ``#`` are skipped."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read the file.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        self._path = path
+        self._clock = clock
+        self._looked_s = clock()
+        self._stamp = self._stamp_now()
+        self._keys = self._read()
+
+    def keys(self) -> tuple[bytes, ...]:
+        """Return the keys; those of the last good reading if the file has become unreadable."""
+        if self._clock() - self._looked_s >= LOOK_AGAIN_AFTER_S:
+            self._looked_s = self._clock()
+            try:
+                stamp = self._stamp_now()
+                if stamp != self._stamp:
+                    self._keys, self._stamp = self._read(), stamp
+            except OSError:
+                pass
+        return self._keys
+
+    def _stamp_now(self) -> tuple[int, int, int]:
+        status = self._path.stat()
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _read(self) -> tuple[bytes, ...]:
+        lines = (line.strip() for line in self._path.read_bytes().splitlines())
+        return tuple(line for line in lines if line and not line.startswith(b"#"))
+
+
+class KeyRing:
+    """Checks keys in constant time.
+
+    Without any key at all everything is open. With rank keys only, they may do everything; with admin keys too, `ADMIN`
+    needs one of those. With admin keys only, ranking is open.
+    """
+
+    def __init__(
+        self,
+        *,
+        rank_keys: Iterable[str] = (),
+        admin_keys: Iterable[str] = (),
+        rank_file: KeyFile | None = None,
+        admin_file: KeyFile | None = None,
+    ) -> None:
+        """Take the keys; those in files are added to the given ones."""
+        self._rank_keys = tuple(key.encode() for key in rank_keys)
+        self._admin_keys = tuple(key.encode() for key in admin_keys)
+        self._rank_file = rank_file
+        self._admin_file = admin_file
+        self._rank_guarded = bool(self._rank_keys) or rank_file is not None
+        self._admin_guarded = bool(self._admin_keys) or admin_file is not None
+
+    def guards(self, scope: Scope) -> bool:
+        """Return whether ``scope`` needs a key."""
+        if scope is Scope.ADMIN:
+            return self._rank_guarded or self._admin_guarded
+        return scope is Scope.RANK and self._rank_guarded
+
+    def check(self, key: bytes | None, scope: Scope) -> None:
+        """Let a request with this key pass.
+
+        Raises:
+            BadKey: If a key is needed, and it is missing or unknown.
+            KeyOutOfScope: If the key is good for less than ``scope``.
+        """
+        if not self.guards(scope):
+            return
+        if key is None:
+            raise BadKey("no key was given, expected one as Authorization: Bearer KEY or X-API-Key: KEY")
+        is_rank = _is_one_of(key, self._rank_keys, self._rank_file)
+        is_admin = _is_one_of(key, self._admin_keys, self._admin_file)
+        if not is_rank and not is_admin:
+            raise BadKey("the key is not known here")
+        if scope is Scope.ADMIN and self._admin_guarded and not is_admin:
+            raise KeyOutOfScope("the key may rank and send feedback, but this needs an admin key")
+
+
+def key_in(authorization: bytes | None, api_key: bytes | None) -> bytes | None:
+    """Return the key that the two headers carry; ``X-API-Key`` counts where there is no bearer."""
+    if authorization is not None and authorization[:7].lower() == b"bearer ":
+        return authorization[7:].strip()
+    return api_key
+
+
+def _is_one_of(key: bytes, known: tuple[bytes, ...], file: KeyFile | None) -> bool:
+    found = False
+    for candidate in known if file is None else known + file.keys():
+        found |= hmac.compare_digest(candidate, key)
+    return found
