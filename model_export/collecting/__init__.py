@@ -1,0 +1,1 @@
+"""From the service's event log to Parquet, exactly once."""

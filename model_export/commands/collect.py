@@ -1,0 +1,93 @@
+r"""Drain the service's event log to Parquet, each event exactly once.
+
+Writes OUTPUT/parts/*.parquet and OUTPUT/collected.json (what counts, and where to go on), then merges the parts into
+OUTPUT/interactions.parquet, which `prepare --format csv --input OUTPUT` reads. Run it again, as often as you like, at
+least once in the log's retention time: it goes on where it stopped, also after a kill. With --bundle the items of that
+bundle are written beside it, so that a model can be trained from this folder alone.
+
+Example:
+  python -m model_export collect --redis redis://localhost:6379/0 --output build/collected --bundle build/demo/bundle
+  python -m model_export prepare --format csv --input build/collected --output build/next
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow.parquet as pq
+
+from app.contract.manifest import ITEMS_FILE
+from model_export.collecting.collected_folder import CollectedFolder
+from model_export.collecting.event_log_reader import EventLogReader
+from model_export.data import columns
+from model_export.errors import DataError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from model_export.collecting.event_log_reader import LoggedEvent
+
+EVENTS_A_PART: Final = 100_000
+_BUNDLE_COLUMNS: Final = ("prior", "item_key")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``collect``."""
+    parser.add_argument(
+        "--redis",
+        required=True,
+        metavar="URL",
+        help="the service's Redis: redis://, rediss://, redis+cluster://, or unix:///DATA_DIR/valkey.sock",
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to collect into")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="also write this bundle's items to OUTPUT")
+    parser.add_argument(
+        "--events-a-part",
+        type=int,
+        default=EVENTS_A_PART,
+        metavar="N",
+        help=f"write a part whenever about N events were read (default {EVENTS_A_PART:,})",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Collect; return 0."""
+    if arguments.events_a_part < 1:
+        raise DataError(f"--events-a-part is {arguments.events_a_part}, expected 1 or more")
+    with CollectedFolder(arguments.output) as folder:
+        reader = EventLogReader(arguments.redis)
+        try:
+            added = _drain(reader, folder, arguments.events_a_part)
+        finally:
+            reader.close()
+        merged = folder.merge()
+        print(f"{merged}: {folder.events:,} events, {added:,} of them new")
+        if reader.damaged:
+            print(f"{reader.damaged:,} entries of the log were left out: a field is missing or no number")
+    if arguments.bundle is not None:
+        _write_items(arguments.bundle, arguments.output)
+    return 0
+
+
+def _drain(reader: EventLogReader, folder: CollectedFolder, events_a_part: int) -> int:
+    added = 0
+    waiting: list[LoggedEvent] = []
+    for page in reader.read_after(folder.offsets):
+        waiting += page
+        if len(waiting) >= events_a_part:
+            added += folder.add(waiting)
+            waiting = []
+            print(f"{folder.events:,} events", flush=True)
+    if waiting:
+        added += folder.add(waiting)
+    return added
+
+
+def _write_items(bundle: Path, output: Path) -> None:
+    """Write the bundle's items without the columns that only a bundle has."""
+    items = pq.read_table(bundle / ITEMS_FILE)
+    kept = [name for name in items.column_names if name not in _BUNDLE_COLUMNS]
+    draft = output / f".{columns.ITEMS_FILE}.draft"
+    pq.write_table(items.select(kept), draft)
+    draft.replace(output / columns.ITEMS_FILE)
