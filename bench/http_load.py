@@ -75,9 +75,8 @@ class _Connection(asyncio.Protocol):
         if end < 0:
             return
         head = bytes(self.buffer[:end]).lower()
-        at = head.find(b"content-length:")
-        length = int(head[at + 15 : head.find(b"\r\n", at) if head.find(b"\r\n", at) > 0 else None]) if at >= 0 else 0
-        if len(self.buffer) < end + 4 + length:
+        length = _body_length(head, self.buffer, end + 4)
+        if length is None or len(self.buffer) < end + 4 + length:
             return
         body = bytes(self.buffer[end + 4 : end + 4 + length])
         del self.buffer[: end + 4 + length]
@@ -95,6 +94,17 @@ class _Connection(asyncio.Protocol):
         self.waiter = asyncio.get_running_loop().create_future()
         self.transport.write(request)
         return await self.waiter
+
+
+def _body_length(head: bytes, buffer: bytearray, start: int) -> int | None:
+    """Return how long the body is on the wire, or None while a chunked one has not ended."""
+    _, found, rest = head.partition(b"content-length:")
+    if found:
+        return int(rest.partition(b"\r\n")[0])
+    if b"transfer-encoding: chunked" in head:
+        end = buffer.find(b"0\r\n\r\n", start)
+        return end + 5 - start if end >= 0 else None
+    return 0
 
 
 class LoadClient:

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,8 +52,7 @@ class Served:
 
     def resident_mb(self) -> float:
         """Return the resident memory in MB, summed over its processes."""
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids())
-        return pages * PAGE_BYTES / 1e6
+        return sum(_resident_pages(pid) for pid in self.pids()) * PAGE_BYTES / 1e6
 
 
 def _command_of(pid: int) -> str:
@@ -61,6 +60,13 @@ def _command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:
         return ""
+
+
+def _resident_pages(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -99,18 +105,17 @@ def process_served(
     command: Sequence[str], *, port: int, ready_path: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
     """Run any server command until the block ends."""
-    child = subprocess.Popen(command, env={**os.environ, **(environment or {})})
+    child = subprocess.Popen(command, env={**os.environ, **(environment or {})}, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         yield Served(url=url, process=child, ready_after_s=wait_until(url + ready_path, child))
     finally:
-        if child.poll() is None:
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        child.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=15)
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 @contextmanager

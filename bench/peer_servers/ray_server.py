@@ -12,7 +12,7 @@ from starlette.requests import Request  # noqa: TC002 - Ray reads the annotation
 from bench.peer_servers.plain_ranker import PlainRanker
 
 
-@serve.deployment(num_replicas=1, max_ongoing_requests=200)
+@serve.deployment(num_replicas=1, max_ongoing_requests=200, logging_config={"enable_access_log": False})
 class Rank:
     """The ranker as a deployment."""
 
