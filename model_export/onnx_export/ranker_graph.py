@@ -10,12 +10,12 @@ from app.contract import tensors
 from model_export.onnx_export.graph_builder import GraphBuilder
 from model_export.onnx_export.history_graph import read_history
 from model_export.onnx_export.ranker_parts import Parts
+from model_export.onnx_export.repeat_graph import repeat_logits
 from model_export.onnx_export.sequence_graph import states_of_newest
 from model_export.onnx_export.trained_weights import TrainedWeights
 
 if TYPE_CHECKING:
     import onnx
-    from numpy.typing import NDArray
 
     from model_export.modeling.ranker import SequenceRanker
 
@@ -53,16 +53,18 @@ def ranker_model(ranker: SequenceRanker, event_dtype: Any = np.float32) -> onnx.
         graph.input(tensors.OBJECTIVE_WEIGHTS, np.float32, ("W", shape.objectives), default=ones)
     user = _user(parts, ranker, with_outcomes=shape.objectives > 1)
     candidates_BCD = parts.to_float32(graph.node("Gather", tensors.ITEM_TABLE, tensors.CANDIDATE_ROWS))
-    products_BCJ = graph.node("MatMul", candidates_BCD, graph.node("Transpose", user.heads_BJD, perm=[0, 2, 1]))
-    outcomes = ""
+    products_BJC = graph.node(
+        "MatMul", user.heads_BJD, graph.node("Transpose", candidates_BCD, perm=[0, 2, 1]), name="products"
+    )
+    outcomes_BOC = ""
     if shape.objectives > 1:
         sizes = graph.integers(shape.interests, shape.objectives)
-        products_BCJ, outcomes = graph.nodes("Split", products_BCJ, sizes, outputs=2, axis=2)
-    logits_BC = _mixed(parts, products_BCJ, user.log_shares_BK1, shape.interests, axis=2)
+        products_BJC, outcomes_BOC = graph.nodes("Split", products_BJC, sizes, outputs=2, axis=1)
+    logits_BC = _mixed(parts, products_BJC, user.log_shares_BK1, shape.interests)
     scores_BC = graph.node("Sub", logits_BC, user.log_normaliser_B1)
-    scores_BC = _without_repeats(parts, scores_BC)
-    if outcomes:
-        scores_BC = graph.node("Add", scores_BC, _log_weight(parts, outcomes))
+    scores_BC = graph.node("Add", scores_BC, repeat_logits(parts, item_count=len(ranker.items.known) - 1))
+    if outcomes_BOC:
+        scores_BC = graph.node("Add", scores_BC, _log_weight(parts, outcomes_BOC))
     graph.node("Identity", scores_BC, name=tensors.SCORES)
     graph.output(tensors.SCORES, np.float32, ("B", "C"))
     parts.weights.check_all_used()
@@ -80,7 +82,7 @@ def retriever_model(ranker: SequenceRanker, event_dtype: Any = np.float32) -> on
         logits_BN = graph.node("Gemm", vector_BD, table, transB=1)
     else:
         products_BKN = graph.node("MatMul", user.heads_BJD, graph.node("Transpose", table, perm=[1, 0]))
-        logits_BN = _mixed(parts, products_BKN, user.log_shares_BK1, shape.interests, axis=1)
+        logits_BN = _mixed(parts, products_BKN, user.log_shares_BK1, shape.interests)
     scores_BN = graph.node("Sub", logits_BN, user.log_normaliser_B1)
     # the same row twice in a history gets the same value twice, so duplicates do no harm
     repeat_logit = parts.weights["repeat_logit"]
@@ -134,30 +136,18 @@ def _user(parts: Parts, ranker: SequenceRanker, *, with_outcomes: bool) -> _User
     )
 
 
-def _mixed(parts: Parts, products: str, log_shares_BK1: str, interests: int, *, axis: int) -> str:
-    """Return ``[B, C]``: the logits of the K interests, on ``axis``, mixed by their shares."""
+def _mixed(parts: Parts, products_BKC: str, log_shares_BK1: str, interests: int) -> str:
+    """Return ``[B, C]``: the logits of the K interests, mixed by their shares."""
     graph = parts.graph
     if interests == 1:
-        return graph.node("Squeeze", products, graph.integers(axis))
-    shares = log_shares_BK1 if axis == 1 else graph.node("Transpose", log_shares_BK1, perm=[0, 2, 1])
-    return graph.node("ReduceLogSumExp", graph.node("Add", products, shares), graph.integers(axis), keepdims=0)
+        return graph.node("Squeeze", products_BKC, graph.integers(1))
+    return graph.node("ReduceLogSumExp", graph.node("Add", products_BKC, log_shares_BK1), graph.integers(1), keepdims=0)
 
 
-def _without_repeats(parts: Parts, scores_BC: str) -> str:
-    """Return the scores with the repeat logit added to candidates of the history."""
-    graph = parts.graph
-    repeat_logit: NDArray[Any] = parts.weights["repeat_logit"]
-    candidates_BC1 = graph.node("Unsqueeze", graph.node("Cast", tensors.CANDIDATE_ROWS, to=6), graph.integers(2))
-    rows_B1H = graph.node("Unsqueeze", graph.node("Cast", tensors.HISTORY_ROWS, to=6), graph.integers(1))
-    same_BCH = graph.node("Cast", graph.node("Equal", candidates_BC1, rows_B1H), to=1)
-    seen_BC = graph.node("ReduceMax", same_BCH, graph.integers(2), keepdims=0)
-    return graph.node("Add", scores_BC, graph.node("Mul", seen_BC, graph.number(float(repeat_logit))))
-
-
-def _log_weight(parts: Parts, outcomes_BCO: str) -> str:
+def _log_weight(parts: Parts, outcomes_BOC: str) -> str:
     """Return ``[B, C]``: log of the expected weight of the outcome."""
     graph = parts.graph
-    chances_BCO = graph.node("Softmax", outcomes_BCO, axis=2)
-    weights_B1O = graph.node("Unsqueeze", tensors.OBJECTIVE_WEIGHTS, graph.integers(1))
-    weighted_BC = graph.node("ReduceSum", graph.node("Mul", chances_BCO, weights_B1O), graph.integers(2), keepdims=0)
+    chances_BOC = graph.node("Softmax", outcomes_BOC, axis=1)
+    weights_BO1 = graph.node("Unsqueeze", tensors.OBJECTIVE_WEIGHTS, graph.integers(2))
+    weighted_BC = graph.node("ReduceSum", graph.node("Mul", chances_BOC, weights_BO1), graph.integers(1), keepdims=0)
     return graph.node("Log", graph.node("Clip", weighted_BC, graph.number(_SMALLEST_CHANCE)))

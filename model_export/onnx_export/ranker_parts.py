@@ -61,11 +61,22 @@ class Parts:
         )
 
     def add_and_norm(self, added: str, residual: str, bias: NDArray[Any], name: str, dtype: Any) -> tuple[str, str]:
-        """Return ``(norm(added + bias + residual), added + bias + residual)`` as one fused node."""
+        """Return ``(norm(added + bias + residual), added + bias + residual)``, the norm in one fused node.
+
+        In float16, which is for CUDA, the additions are part of it. The CPU's kernel of that operator works number by
+        number: at 51 x 64 it took 26 us, two additions and the vectorised LayerNormalization 7 us.
+        """
         scale, shift = (self.graph.constant(value.astype(dtype), name) for value in self.weights.norm(name))
+        shifts = self.graph.constant(bias.astype(dtype), "bias")
+        if dtype == np.float32:
+            total = self.graph.node("Add", self.graph.node("Add", added, shifts), residual)
+            normed = self.graph.node(
+                "LayerNormalization", total, scale, shift, name=name, axis=-1, epsilon=LAYER_NORM_EPSILON
+            )
+            return normed, total
         outputs = (f"{name}:normed", "", "", f"{name}:sum")
         self.graph.nodes(
-            "SkipLayerNormalization", added, residual, scale, shift, self.graph.constant(bias.astype(dtype), "bias"),
+            "SkipLayerNormalization", added, residual, scale, shift, shifts,
             outputs=outputs, name=name, domain=FUSED, epsilon=LAYER_NORM_EPSILON,
         )  # fmt: skip
         return outputs[0], outputs[3]

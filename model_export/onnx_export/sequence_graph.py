@@ -94,16 +94,18 @@ def _last_block(parts: Parts, history: History, normed_BLE: str, residual_BLE: s
     read = newest_attention(
         parts, query_BXE, normed_BLE, normed_BLE, bias_B1XL, head_width=width // heads, name=f"{_LAST}.attention"
     )
-    read = graph.node(
-        "MatMul", read, parts.request_weight(absorbed_values(value_weight, output_weight, heads), f"{_LAST}.output")
+    read = parts.request_gemm(
+        read,
+        absorbed_values(value_weight, output_weight, heads),
+        output_bias + value_bias @ output_weight,
+        f"{_LAST}.output",
     )
     residual_BE = parts.to_float32(graph.node("GatherND", residual_BLE, history.last_B1, batch_dims=1))
-    bias = output_bias + value_bias @ output_weight
-    normed, residual = parts.add_and_norm(read, residual_BE, bias, f"{_LAST}.norm_network", np.float32)
-    hidden = graph.node("Gelu", parts.request_linear(normed, f"{_LAST}.expand"))
-    contract, contract_bias = weights.linear(f"{_LAST}.contract")
-    change = graph.node("MatMul", hidden, parts.request_weight(contract, f"{_LAST}.contract"))
-    return parts.add_and_norm(change, residual, contract_bias, "encoder.norm", np.float32)[0]
+    residual_BE = graph.node("Add", read, residual_BE)
+    normed_BE = parts.layer_norm(residual_BE, f"{_LAST}.norm_network", np.float32)
+    hidden = graph.node("Gelu", parts.request_linear(normed_BE, f"{_LAST}.expand"))
+    change = parts.request_linear(hidden, f"{_LAST}.contract")
+    return parts.layer_norm(graph.node("Add", change, residual_BE), "encoder.norm", np.float32)
 
 
 def _long_term(parts: Parts, history: History, bias_B1XL: str) -> str:
