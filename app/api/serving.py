@@ -11,7 +11,7 @@ from app.errors import NotReady, ShuttingDown, UnknownModel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from app.ranking.ports import HistoryStore, ItemEditor, StageTimer
+    from app.ranking.ports import HistoryStore, ItemEditor
     from app.ranking.query import Ranking
     from app.ranking.service import RankingService
 
@@ -43,7 +43,7 @@ class Observer(Protocol):
     def timer(self) -> Laps:
         """Return a running stop watch."""
 
-    def ranked(self, ranking: Ranking, timer: StageTimer, *, took_s: float, request_id: str, user: str | None) -> None:
+    def ranked(self, ranking: Ranking, timer: Any, *, took_s: float, request_id: str, user: str | None) -> None:
         """A list was made."""
 
     def fed(self, events: int) -> None:

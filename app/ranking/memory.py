@@ -98,7 +98,7 @@ class Rememberer:
                 await self._catalog.refresh(version)
         except (StorageUnavailable, TimeoutError):
             return (Reason.CATALOG_BEHIND,)
-        return ()
+        return (Reason.CATALOG_BEHIND,) if self._catalog.version < version else ()
 
     def _encode(
         self, stored: StoredHistory, now_ms: int, source: HistorySource, reasons: tuple[Reason, ...] = ()

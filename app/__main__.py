@@ -1,0 +1,105 @@
+"""``python -m app``: serve a bundle, or check that one could be served."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.errors import BundleError, SeqrankError
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+UNUSABLE = 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run; return the exit code: 0 done, 1 `doctor` found something, 2 it could not be done."""
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
+    try:
+        from app.settings import read_settings
+
+        settings = read_settings(
+            bundle=arguments.bundle, host=arguments.host, port=arguments.port, workers=arguments.workers
+        )
+        if arguments.command == "doctor":
+            from app.doctor import examine
+
+            return examine(settings)
+        return _serve(settings, arguments.inherited_socket)
+    except SeqrankError as error:
+        print(f"seqrank: {error}", file=sys.stderr)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(settings: Settings, inherited_socket: int | None) -> int:
+    _look_at_bundle(settings.bundle)
+    from app.server import bind, serve
+
+    is_worker = inherited_socket is not None
+    listening = socket.socket(fileno=inherited_socket) if is_worker else bind(settings.host, settings.port)
+    if settings.workers > 1 and not is_worker:
+        from app.supervisor import supervise
+
+        return supervise(settings, listening)
+    from app.main import create_app
+    from app.observability.logs import configure
+
+    configure(settings.log_level, settings.log_format)
+    application = create_app(settings)
+    if not is_worker:
+        announce(settings, listening)
+    return serve(application, listening, drain_s=settings.drain_s)
+
+
+def announce(settings: Settings, listening: socket.socket) -> None:
+    """Say where the service listens, and what is open."""
+    import logging
+
+    host, port = listening.getsockname()[:2]
+    logger = logging.getLogger("seqrank")
+    logger.info("listening", extra={"url": f"http://{host}:{port}", "pid": os.getpid()})
+    if not settings.names_in("api_keys") and settings.api_keys_file is None:
+        logger.warning("no SEQRANK_API_KEYS are set: everyone who reaches the port may rank and send feedback")
+
+
+def _look_at_bundle(bundle: Path | None) -> None:
+    """Fail early, before anything heavy is loaded; the bundle is checked in full when it is opened."""
+    if bundle is None:
+        raise BundleError("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
+    from app.contract.manifest import BUNDLE_FILES, read_manifest
+
+    if not bundle.is_dir():
+        raise BundleError(f"the bundle {bundle} does not exist or is no folder")
+    read_manifest(bundle)
+    for name in BUNDLE_FILES:
+        if not (bundle / name).is_file():
+            raise BundleError(f"the bundle {bundle} has no {name}")
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Serve a bundle over HTTP.",
+        epilog="Everything else is set by SEQRANK_* variables; docs/operations.md lists them.",
+    )
+    parser.add_argument(
+        "command", nargs="?", choices=("serve", "doctor"), default="serve",
+        help="serve (the default), or doctor: check bundle, provider, Redis, clock and limits, and say what to do",
+    )  # fmt: skip
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle folder")
+    parser.add_argument("--host", help="address to listen on, default 127.0.0.1")
+    parser.add_argument("--port", type=int, help="TCP port, default 8000; 0 takes a free one")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes on the port, default 1")
+    parser.add_argument("--inherited-socket", type=int, metavar="FD", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

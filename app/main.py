@@ -1,0 +1,134 @@
+"""The composition root: settings in, application out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.api.application import ApiLimits, Guards, build_application
+from app.api.keys import KeyFile, KeyRing
+from app.api.rate_limit import RateLimit
+from app.api.serving import Service, Serving
+from app.errors import InvalidSetting, SeqrankError
+from app.observability.logs import Pseudonyms
+from app.observability.metrics import Metrics
+from app.observability.observer import ServiceObserver
+from app.opening import open_serving
+from app.ranking.fallback import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from fastapi import FastAPI
+
+    from app.settings import Settings
+
+Opener: TypeAlias = "Callable[[Settings, Metrics], AbstractAsyncContextManager[Serving]]"
+
+ROUTES = (
+    "/rank", "/rank/{model}", "/feedback", "/events", "/users/{user:path}", "/items", "/items/{item:path}", "/health",
+    "/health/live", "/health/ready", "/health/latency", "/info", "/metrics",
+)  # fmt: skip
+
+logger = logging.getLogger("seqrank")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a server serves.
+
+    Attributes:
+        asgi: The ASGI application.
+        service: Where the process is in its life; the server sets `Service.draining`.
+        openapi: Makes the OpenAPI document.
+    """
+
+    asgi: Any
+    service: Service
+    openapi: Callable[[], dict[str, Any]]
+
+
+def create_app(settings: Settings, opener: Opener = open_serving) -> Application:
+    """Return the application; ``opener`` opens what answers, so that a test can pass its own.
+
+    The parts are opened behind the listening socket: probes and a clear 503 answer from the first moment.
+
+    Raises:
+        InvalidSetting: If a key file cannot be read.
+    """
+    metrics = Metrics(reasons=[str(reason) for reason in Reason], routes=ROUTES)
+    secret = settings.user_secret.get_secret_value()
+    observer = ServiceObserver(metrics, Pseudonyms(secret), slow_request_ms=settings.slow_request_ms)
+    service = Service()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        owner = asyncio.create_task(_own(opener(settings, metrics), service, stop), name="owner-of-parts")
+        try:
+            yield
+        finally:
+            stop.set()
+            await owner
+
+    app, edge = build_application(
+        service=service,
+        observer=observer,
+        limits=ApiLimits(
+            max_items=settings.max_items,
+            timeout_ms=settings.timeout_ms,
+            max_body_bytes=settings.max_body_bytes,
+            latency_slo_ms=settings.latency_slo_ms,
+        ),
+        guards=_guards(settings),
+        version=__version__,
+        lifespan=lifespan,
+    )
+    origins = settings.names_in("cors_origins")
+    asgi: Any = edge
+    if origins:
+        asgi = CORSMiddleware(edge, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
+    return Application(asgi, service, app.openapi)
+
+
+async def _own(parts: AbstractAsyncContextManager[Serving], service: Service, stop: asyncio.Event) -> None:
+    """Open the parts, keep them until the end, close them: one task, because timeouts inside belong to it."""
+    try:
+        async with parts as serving:
+            service.serving = serving
+            logger.info("ready", extra={"model": serving.name, "version": serving.version})
+            await stop.wait()
+            service.serving = None
+    except SeqrankError as error:
+        service.failure = str(error)
+    except Exception as error:
+        service.failure = f"the service could not be opened: {type(error).__name__}: {error}"
+        logger.exception("the service could not be opened")
+
+
+def _guards(settings: Settings) -> Guards:
+    keys = KeyRing(
+        rank_keys=settings.names_in("api_keys"),
+        admin_keys=settings.names_in("admin_keys"),
+        rank_file=_key_file(settings.api_keys_file),
+        admin_file=_key_file(settings.admin_keys_file),
+    )
+    rate = settings.rate_limit_per_s
+    burst = settings.rate_limit_burst or max(1, round(rate * 2))
+    return Guards(keys=keys, rate_limit=RateLimit(rate, burst) if rate else None)
+
+
+def _key_file(path: Path | None) -> KeyFile | None:
+    if path is None:
+        return None
+    try:
+        return KeyFile(path)
+    except OSError as error:
+        raise InvalidSetting(f"the key file {path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,236 @@
+"""Opens everything that answers: store, bundle, catalogue, line; closed by unwinding."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from app import __version__
+from app.api.serving import Serving
+from app.catalog.online_catalog import OnlineCatalog, open_catalog
+from app.contract.calibration import calibration_from
+from app.errors import InvalidSetting
+from app.inference.bundle import ITEM_ID, ITEM_KEY, PRIOR, TEXT, Bundle, open_bundle
+from app.inference.certificate_watch import CertificateWatch
+from app.inference.latency_predictor import LatencyPredictor
+from app.inference.micro_batcher import MicroBatcher
+from app.inference.provider import obtain_provider
+from app.inference.warm_up import WarmUp, WarmUpPlan, usable_cores, warm_up
+from app.ranking.actions import ActionIds
+from app.ranking.list_maker import ListMaker
+from app.ranking.memory import Rememberer
+from app.ranking.scoring import CandidateScoring
+from app.ranking.service import RankingService
+from app.storage.append_call import HistoryLimits
+from app.storage.circuit_breaker import CircuitState
+from app.storage.connection import RedisOptions
+from app.storage.store import Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from app.observability.metrics import Metrics
+    from app.settings import Settings
+
+CANNED_CANDIDATES = 100
+_SECONDS_A_DAY = 86_400
+
+
+@asynccontextmanager
+async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Serving]:
+    """Open every part; it takes seconds at most, and the event loop stays free meanwhile.
+
+    Raises:
+        BundleError: If the bundle is not as its manifest and certificate say.
+        ProviderUnavailable: If the execution provider cannot be had.
+        InvalidSetting: If the store's settings cannot be used.
+        StorageUnavailable: If the embedded store does not start.
+    """
+    async with AsyncExitStack() as stack:
+        opening = asyncio.create_task(asyncio.to_thread(_open_bundle, settings), name="open-bundle")
+        try:
+            store = await stack.enter_async_context(store_of(settings))
+        finally:
+            bundle = await opening
+        catalog = await stack.enter_async_context(
+            open_catalog(
+                bundle.path,
+                encoder=bundle.encoder,
+                encoder_name=bundle.manifest.version,
+                store=store.items,
+                on_table_changed=bundle.ranker.use_item_table,
+                spare_rows=settings.spare_rows,
+                check_every_s=settings.catalog_check_s,
+            )
+        )
+        warmed = await asyncio.to_thread(_warm_up, bundle, settings)
+        line = await stack.enter_async_context(_line(bundle, warmed, settings))
+        certificate = await stack.enter_async_context(
+            CertificateWatch(bundle, every_s=settings.certificate_every_s, is_busy=lambda: line.running > 0)
+        )
+        _show(metrics, bundle, line, store)
+        yield Serving(
+            name=bundle.manifest.name,
+            version=bundle.manifest.version,
+            actions=bundle.manifest.actions,
+            columns=_display_columns(bundle),
+            ranking=_ranking(bundle, catalog, store, line, settings),
+            history=store.history,
+            items=catalog,
+            line=line,
+            info=partial(_info, bundle, catalog, line, store, certificate),
+            trouble=partial(line.trouble, stuck_after_s=settings.stuck_after_s),
+            unready=lambda: certificate.failure,
+            degraded=lambda: [] if store.trouble() is None else ["redis"],
+            canned_items=catalog.ids_of_rows(catalog.live_rows()[:CANNED_CANDIDATES]),
+        )
+
+
+def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
+    """Return the store, to be opened."""
+    return open_store(
+        redis_options(settings),
+        limits=history_limits(settings),
+        data_dir=settings.data_dir,
+        append_fsync=settings.append_fsync,
+        user_secret=settings.user_secret.get_secret_value(),
+    )
+
+
+def redis_options(settings: Settings) -> RedisOptions:
+    """Return where Redis is, and how long to wait for it."""
+    return RedisOptions(
+        url=settings.redis_url.get_secret_value(),
+        read_url=settings.redis_read_url.get_secret_value(),
+        connect_timeout_ms=settings.redis_connect_timeout_ms,
+        read_timeout_ms=settings.redis_timeout_ms,
+        write_timeout_ms=settings.redis_write_timeout_ms,
+        max_connections=settings.redis_max_connections,
+        tls_ca_file=settings.redis_tls_ca_file,
+        tls_cert_file=settings.redis_tls_cert_file,
+        tls_key_file=settings.redis_tls_key_file,
+        tls_check_host_name=settings.redis_tls_check_host_name,
+    )
+
+
+def history_limits(settings: Settings) -> HistoryLimits:
+    """Return how much of a user is kept, and for how long."""
+    return HistoryLimits(
+        kept_events=settings.history_kept_events,
+        history_ttl_s=int(settings.history_ttl_days * _SECONDS_A_DAY),
+        log_events=settings.event_log_entries,
+        log_retention_s=int(settings.event_log_days * _SECONDS_A_DAY),
+    )
+
+
+def _open_bundle(settings: Settings) -> Bundle:
+    if settings.bundle is None:
+        raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
+    limit_bytes = settings.gpu_memory_limit_mb * 1_000_000 or None
+    return open_bundle(
+        settings.bundle,
+        provider=obtain_provider(settings.provider, gpu_memory_limit_bytes=limit_bytes),
+        threads=settings.model_threads,
+        encoder_threads=settings.encoder_threads,
+        public_key=settings.bundle_public_key,
+    )
+
+
+def _warm_up(bundle: Bundle, settings: Settings) -> WarmUp:
+    plan = WarmUpPlan(
+        rows=bundle.manifest.item_count + 1,
+        history_length=bundle.manifest.history_length,
+        on_gpu=bundle.provider.name == "cuda",
+        cores=max(1, usable_cores() // settings.workers),
+        workers=settings.model_workers,
+        batching=settings.batching,
+        max_candidates=settings.max_items,
+    )
+    return warm_up(bundle.ranker, plan)
+
+
+def _line(bundle: Bundle, warmed: WarmUp, settings: Settings) -> MicroBatcher:
+    return MicroBatcher(
+        bundle.ranker,
+        policy=warmed.policy,
+        predictor=LatencyPredictor(warmed.curve),
+        catalog_predictor=LatencyPredictor(warmed.catalog_curve),
+        max_waiting=settings.max_waiting,
+    )
+
+
+def _ranking(
+    bundle: Bundle, catalog: OnlineCatalog, store: Store, line: MicroBatcher, settings: Settings
+) -> RankingService:
+    rememberer = Rememberer(
+        store.history,
+        catalog,
+        ActionIds(bundle.manifest.actions),
+        history_length=bundle.manifest.history_length,
+        store_timeout_s=settings.redis_timeout_ms / 1000.0,
+    )
+    return RankingService(
+        catalog=catalog,
+        rememberer=rememberer,
+        scoring=CandidateScoring(line, catalog),
+        list_maker=ListMaker(catalog, calibration_from(bundle.manifest.calibration)),
+        objectives=bundle.manifest.objectives,
+        rescored=settings.rescored_items,
+    )
+
+
+def _display_columns(bundle: Bundle) -> tuple[str, ...]:
+    own = (ITEM_ID, TEXT, PRIOR, ITEM_KEY)
+    return tuple(name for name in bundle.items.column_names if name not in own)
+
+
+def _show(metrics: Metrics, bundle: Bundle, line: MicroBatcher, store: Store) -> None:
+    manifest = bundle.manifest
+    metrics.describe_model(
+        model=manifest.name,
+        version=manifest.version,
+        precision=manifest.precision,
+        execution_provider=bundle.provider.execution_provider,
+    )
+    metrics.watch("queue_size", "Requests in line for the model.", lambda: line.waiting)
+    metrics.watch("runs_under_way", "Runs of the model right now.", lambda: line.running)
+    breaker = store.breaker
+    metrics.watch("redis_circuit_open", "1 while Redis is not asked.", lambda: breaker.state is not CircuitState.CLOSED)
+    metrics.watch("redis_circuit_opened_count", "How often that began.", lambda: breaker.times_opened)
+
+
+def _info(
+    bundle: Bundle, catalog: OnlineCatalog, line: MicroBatcher, store: Store, certificate: CertificateWatch
+) -> dict[str, Any]:
+    manifest, replay = bundle.manifest, certificate.latest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "format_version": manifest.format_version,
+        "created": manifest.created,
+        "precision": manifest.precision,
+        "provider": bundle.provider.name,
+        "execution_provider": bundle.provider.execution_provider,
+        "provider_reason": bundle.provider.reason,
+        "history_length": manifest.history_length,
+        "actions": list(manifest.actions),
+        "objectives": list(manifest.objectives),
+        "default_objective": manifest.default_objective,
+        "vector_width": manifest.vector_width,
+        "items": catalog.item_count,
+        "items_online": catalog.online_count,
+        "catalog_version": catalog.version,
+        "metrics": manifest.metrics,
+        "parity": manifest.parity,
+        "batching": line.policy.describe(),
+        "certificate": {
+            "failure": certificate.failure,
+            "requests": replay.requests,
+            "max_score_error": replay.max_score_error,
+            "top10_agreement": replay.top10_agreement,
+        },
+        "redis": str(store.breaker.state),
+        "service_version": __version__,
+    }

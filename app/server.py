@@ -1,0 +1,119 @@
+"""Runs the application on a socket until a signal, and lets go of it gently."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+
+from app.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from app.main import Application
+
+BACKLOG: Final = 2048
+MOST_DRAIN_S: Final = 6.0
+"""After SIGTERM requests in flight have so long; closing the parts has the rest of the ten seconds."""
+
+FORCED_AFTER_S: Final = 1
+"""After that, how long uvicorn waits for what is left, whole seconds."""
+
+UNUSABLE: Final = 2
+"""Exit code of a process that could not serve."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        InvalidSetting: If the address cannot be listened on.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+            listening.listen(BACKLOG)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise InvalidSetting(f"{host}:{port} cannot be listened on: {error.strerror or error}") from error
+    listening.set_inheritable(True)
+    return listening
+
+
+class DrainingServer(uvicorn.Server):
+    """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone."""
+
+    def __init__(self, application: Application, *, drain_s: float) -> None:
+        """Prepare.
+
+        Args:
+            application: What to serve.
+            drain_s: The port stays open for so long, answering 503, so that balancers notice.
+        """
+        super().__init__(_config(application.asgi))
+        self._service = application.service
+        self._drain_s = drain_s
+        self._draining_since_s: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's signature
+        """Begin to drain, or leave at once if that has begun already."""
+        if self._draining_since_s is not None:
+            # what matters is on disk already, and the embedded store dies with its parent
+            os._exit(128 + sig)
+        self._service.draining = True
+        self._draining_since_s = time.monotonic()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Decide every tenth of a second whether to end."""
+        if self._service.failure is not None:
+            self.should_exit = True
+        if self._draining_since_s is not None:
+            spent_s = time.monotonic() - self._draining_since_s
+            done = spent_s >= self._drain_s and not self._service.in_flight
+            self.should_exit = self.should_exit or done or spent_s >= MOST_DRAIN_S
+        return await super().on_tick(counter)
+
+
+def serve(application: Application, listening: socket.socket, *, drain_s: float) -> int:
+    """Serve until a signal; return the exit code."""
+    server = DrainingServer(application, drain_s=drain_s)
+    server.run(sockets=[listening])
+    failure = application.service.failure
+    if failure is not None:
+        print(f"seqrank: {failure}", file=sys.stderr)
+        return UNUSABLE
+    return 0
+
+
+def _config(asgi: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        asgi,
+        loop=_loop_name(),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=FORCED_AFTER_S,
+    )
+
+
+def _loop_name() -> Any:
+    try:
+        import uvloop  # noqa: F401
+    except ImportError:
+        return "asyncio"
+    return "uvloop"
