@@ -49,8 +49,9 @@ class Bundle:
         encoder: Texts to vectors.
         items: The table of ``items.parquet``; row ``r - 1`` is row r of the item table.
         item_table: ``[N + 1, D]``, memory-mapped and read-only; float16 in an fp16 bundle, else float32.
-        golden: For replays while serving: ``replay(bundle.golden, bundle.manifest.precision, bundle.ranker, ...)``.
+        golden: The requests that it is held to.
         certificate: The replay that was done at opening.
+        published_ranker: The ranker with the table as it was published, for `replay_golden`.
     """
 
     path: Path
@@ -62,6 +63,15 @@ class Bundle:
     item_table: NDArray[Any]
     golden: Golden
     certificate: Replay
+    published_ranker: OnnxRanker
+
+    def replay_golden(self) -> Replay:
+        """Replay the golden requests and texts on the running sessions, against the table as it was published.
+
+        Raises:
+            BundleError: If they drift.
+        """
+        return replay(self.golden, self.manifest.precision, self.published_ranker, self.encoder)
 
 
 def open_bundle(
@@ -112,6 +122,7 @@ def open_bundle(
         item_table=item_table,
         golden=golden,
         certificate=certificate,
+        published_ranker=ranker.result().pinned(),
     )
 
 

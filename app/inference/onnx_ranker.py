@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,6 +102,13 @@ class OnnxRanker:
         value = ort.OrtValue.ortvalue_from_numpy(item_table, self._device, 0)
         # one assignment of one tuple: a concurrent call sees the old pair or the new one
         self._table = (value, len(item_table))
+
+    def pinned(self) -> OnnxRanker:
+        """Return a ranker on the same sessions that keeps the table now in use, whatever this one is given later.
+
+        Golden requests are held to the table that was published, not to one that has grown or changed since.
+        """
+        return copy.copy(self)
 
     def score(self, batch: RankingBatch) -> Float32Array:
         """Return ``float32[B, C]``, finite.
