@@ -80,24 +80,28 @@ def read_dataset(folder: Path) -> Dataset:
     """
     items = pq.read_table(folder / columns.ITEMS_FILE)
     events = pq.read_table(folder / columns.INTERACTIONS_FILE)
-    item_position = pa.compute.index_in(events.column(columns.ITEM_ID), items.column(columns.ITEM_ID))
-    if item_position.null_count:
-        message = f"{item_position.null_count} interactions name items that {columns.ITEMS_FILE} lacks"
+    item_names, item_codes = _codes(events.column(columns.ITEM_ID))
+    row_of_code = pa.compute.index_in(item_names, items.column(columns.ITEM_ID))
+    if row_of_code.null_count:
+        missing = item_names.filter(pa.compute.is_null(row_of_code))
+        message = (
+            f"{columns.INTERACTIONS_FILE} names {len(missing)} items that {columns.ITEMS_FILE} lacks, expected none; "
+            f"the first is {missing[0].as_py()!r}"
+        )
         raise DataError(message)
-    rows = item_position.to_numpy().astype(np.int64) + 1
-    encoded = events.column(columns.USER_ID).combine_chunks().dictionary_encode()
-    users = encoded.indices.to_numpy().astype(np.int64)
+    user_names, users = _codes(events.column(columns.USER_ID))
     timestamps_ms = events.column(columns.TIMESTAMP).to_numpy().astype(np.int64)
-    order = np.lexsort((timestamps_ms, users))
-    actions, action_ids = _action_ids(events.column(columns.ACTION).to_pylist())
-    offsets = np.zeros(len(encoded.dictionary) + 1, np.int64)
-    np.cumsum(np.bincount(users, minlength=len(encoded.dictionary)), out=offsets[1:])
+    in_time_order = bool((timestamps_ms[1:] >= timestamps_ms[:-1]).all())
+    order = np.argsort(users, kind="stable") if in_time_order else np.lexsort((timestamps_ms, users))
+    actions, action_ids = _action_ids(events.column(columns.ACTION))
+    offsets = np.zeros(len(user_names) + 1, np.int64)
+    np.cumsum(np.bincount(users, minlength=len(user_names)), out=offsets[1:])
     return Dataset(
         items=items,
-        user_ids=encoded.dictionary.to_pylist(),
+        user_ids=user_names.to_pylist(),
         actions=actions,
         user_offsets=offsets,
-        rows=rows[order],
+        rows=row_of_code.to_numpy(zero_copy_only=False).astype(np.int64)[item_codes[order]] + 1,
         action_ids=action_ids[order],
         timestamps_ms=timestamps_ms[order],
         ratings=events.column(columns.RATING).to_numpy().astype(np.float32)[order],
@@ -105,13 +109,23 @@ def read_dataset(folder: Path) -> Dataset:
     )
 
 
-def _action_ids(names: list[str]) -> tuple[tuple[str, ...], Int64Array]:
+def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, Int64Array]:
+    """Number the values of a column in order of first appearance; return the values and ``int64[E]`` codes."""
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return pa.array([], pa.string()), np.empty(0, np.int64)
+    indices = np.concatenate([chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks])
+    return encoded.chunk(encoded.num_chunks - 1).dictionary, indices.astype(np.int64)
+
+
+def _action_ids(column: pa.ChunkedArray) -> tuple[tuple[str, ...], Int64Array]:
     """Number the actions, most frequent first, ties by name."""
-    found, inverse, counts = np.unique(np.asarray(names, dtype=str), return_inverse=True, return_counts=True)
-    order = np.lexsort((found, -counts))
+    names, codes = _codes(column)
+    found = np.asarray(names.to_pylist(), dtype=str)
+    order = np.lexsort((found, -np.bincount(codes, minlength=len(found))))
     ids = np.empty(len(found), np.int64)
     ids[order] = np.arange(len(found))
-    return tuple(str(found[position]) for position in order), ids[inverse]
+    return tuple(str(found[position]) for position in order), ids[codes]
 
 
 def _fingerprint(folder: Path) -> str:

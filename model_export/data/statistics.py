@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from model_export.data.dataset import Dataset
@@ -56,7 +58,7 @@ def statistics_of(data: Dataset) -> DataStatistics:
     lengths = np.diff(data.user_offsets)
     users = data.users_of_events()
     gaps_ms = np.diff(data.timestamps_ms)[np.diff(users) == 0]
-    pairs = len(np.unique(users * (data.item_count + 1) + data.rows))
+    pairs = int(pc.count_distinct(pa.array(users * (data.item_count + 1) + data.rows)).as_py())
     return DataStatistics(
         users=int((lengths > 0).sum()),
         items=data.item_count,
@@ -86,5 +88,5 @@ def timestamps_are_real(data: Dataset) -> bool:
     gaps_ms = gaps_ms[gaps_ms > 0]
     if not len(gaps_ms):
         return False
-    _, counts = np.unique(gaps_ms, return_counts=True)
-    return bool(counts.max() <= MAX_SHARE_OF_ONE_GAP * len(gaps_ms) or len(gaps_ms) == 1)
+    most_frequent = int(pc.mode(pa.array(gaps_ms))[0]["count"].as_py())
+    return most_frequent <= MAX_SHARE_OF_ONE_GAP * len(gaps_ms) or len(gaps_ms) == 1
