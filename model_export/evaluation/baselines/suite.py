@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from model_export.evaluation.scorers import CatalogScorer
 
 _TUNING_QUESTIONS: Final = 3000
+_UNOBSERVED_TOTAL: Final = 500.0
+"""Weight of all unobserved items of a user together in matrix factorisation, against 1 for an observed one."""
+
 _DENSE_ITEMS: Final = 5000
 """Up to this many items EASE is quick enough to try several ridges."""
 
@@ -42,7 +45,7 @@ class Baseline:
 
     name: str
     fit: Callable[..., CatalogScorer]
-    grid: tuple[dict[str, float], ...] = ({},)
+    grid: tuple[dict[str, Any], ...] = ({},)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,13 @@ class FittedBaseline:
     """
 
     scorer: CatalogScorer
-    settings: dict[str, float]
+    settings: dict[str, Any]
 
 
 def baselines_for(data: Dataset) -> tuple[Baseline, ...]:
     """Return the baselines that suit the size of the data, cheapest first."""
     ridges = (100.0, 500.0, 1000.0) if data.item_count <= _DENSE_ITEMS else (100.0,)
+    unobserved = min(_UNOBSERVED_TOTAL / data.item_count, 1.0)
     ease = (Baseline(Ease.name, Ease.fit, tuple({"ridge": ridge} for ridge in ridges)),)
     return (
         Baseline(Popularity.name, Popularity.fit),
@@ -81,10 +85,7 @@ def baselines_for(data: Dataset) -> tuple[Baseline, ...]:
         Baseline(
             MatrixFactorisation.name,
             MatrixFactorisation.fit,
-            tuple(
-                {"unobserved": unobserved, "ridge": ridge}
-                for unobserved, ridge in ((0.3, 0.01), (0.1, 0.003), (0.3, 0.003))
-            ),
+            tuple({"unobserved": unobserved, "ridge": ridge, "sweeps": 6} for ridge in (0.003, 0.001)),
         ),
         *(ease if data.item_count <= MOST_ITEMS else ()),
     )

@@ -1,0 +1,90 @@
+"""Measure a run (several runs: seeds of one model) and its baselines on the full catalogue.
+
+Protocol: every user's held-out event is ranked among the whole catalogue, no sampled negatives; items that the user
+already had are left out (and left in for the column "unmasked"); ties count against a model. On the test set the
+baselines know the training and validation events, as our own refit does; on the validation set the training events.
+Writes report.md and its pictures beside the run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model_export.data.splits import LEAVE_ONE_OUT, SPLIT_NAMES
+from model_export.errors import CommandError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from model_export.evaluation.subject import Subject
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--run", type=Path, nargs="+", metavar="RUN", help="run folder; several: seeds of one model")
+    parser.add_argument("--data", type=Path, help="prepared data, for baselines without a run or with --bundle")
+    parser.add_argument("--bundle", type=Path, help="evaluate this bundle through the class that serves, on --data")
+    parser.add_argument("--split", choices=("test", "validation"), default="test", help="which questions (test)")
+    parser.add_argument(
+        "--division", choices=SPLIT_NAMES, default=LEAVE_ONE_OUT, help="how --data is divided (a run knows its own)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, one object a model")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report (RUN/evaluation)")
+    parser.add_argument("--baselines", default="all", metavar="NAMES", help="comma-separated names, all or none (all)")
+    parser.add_argument(
+        "--known", choices=("train+validation", "train"), default="train+validation",
+        help="what baselines know on the test set; train is what some papers do",
+    )  # fmt: skip
+    parser.add_argument("--users", type=int, metavar="N", help="only a seeded sample of the questions")
+    parser.add_argument("--device", default="cpu", help="where the run is scored: cpu, cuda (cpu)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate; print the table; write JSON and report."""
+    from model_export.evaluation.evaluation import EvaluationOptions, evaluate
+    from model_export.evaluation.report import write_report
+    from model_export.evaluation.tables import ranking_table
+
+    subject = _subject(arguments)
+    output = arguments.output or (arguments.run[0] / "evaluation" if arguments.run else None)
+    options = EvaluationOptions(
+        test=arguments.split == "test",
+        baselines=arguments.baselines,
+        baselines_know_validation=arguments.known == "train+validation",
+        sample=arguments.users,
+        deep=output is not None,
+    )
+    evaluation = evaluate(subject, options)
+    print(ranking_table(evaluation.models))
+    if output is not None:
+        print(f"report: {write_report(output, evaluation)}")
+    if arguments.json is not None:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(evaluation.models, indent=2, default=_plain) + "\n", "utf-8")
+    return 0
+
+
+def _subject(arguments: argparse.Namespace) -> Subject:
+    from model_export.evaluation.subject import subject_of_bundle, subject_of_data, subject_of_runs
+
+    if arguments.bundle is not None:
+        if arguments.data is None:
+            raise CommandError("--bundle needs --data, the prepared data that its questions come from")
+        return subject_of_bundle(arguments.bundle, arguments.data, arguments.division)
+    if arguments.run:
+        return subject_of_runs(arguments.run, device=arguments.device)
+    if arguments.data is None:
+        raise CommandError("nothing to evaluate, expected --run, --bundle with --data, or --data alone")
+    return subject_of_data(arguments.data, arguments.division)
+
+
+def _plain(value: object) -> object:
+    """Turn numpy numbers into JSON's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    message = f"{type(value).__name__} has no JSON form"
+    raise TypeError(message)

@@ -1,0 +1,123 @@
+"""What one evaluation is about: prepared data, its split, and our scorers on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from model_export.data import columns
+from model_export.data.dataset import Dataset, read_dataset
+from model_export.data.simulation.truth import read_truth
+from model_export.data.splits import LEAVE_ONE_OUT, Split, split_by_name
+from model_export.errors import CommandError
+from model_export.evaluation.baselines.text_similarity import tf_idf
+from model_export.evaluation.comparison import OURS
+from model_export.evaluation.oracle import Oracle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from app.contract.tensors import Float32Array
+    from model_export.evaluation.scorers import CatalogScorer
+
+_MOST_TEXT_CELLS: Final = 1 << 24
+"""Up to this many cells tf-idf vectors are kept dense, for the diversity of lists where there is no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        data: The events that the split's positions refer to.
+        split: Which of them are asked about.
+        ours_S: Our scorer, one a training seed; empty if only baselines are asked for.
+        note: What ours was trained on, in words.
+        vectors_ND: ``float32[N + 1, D]`` in which the likeness of listed items is measured.
+        vectors_name: What those vectors are, in words.
+        data_folder: Where the prepared files are, if they are known.
+    """
+
+    data: Dataset
+    split: Split
+    ours_S: list[CatalogScorer]
+    note: str
+    vectors_ND: Float32Array
+    vectors_name: str
+    data_folder: Path | None = None
+
+
+def subject_of_data(folder: Path, split_name: str = LEAVE_ONE_OUT) -> Subject:
+    """Return prepared data without a model, for baselines alone."""
+    data, split = split_by_name(read_dataset(folder), split_name)
+    return Subject(data, split, [], "", text_vectors(data), "tf-idf of the texts", folder)
+
+
+def subject_of_runs(folders: list[Path], *, device: str = "cpu") -> Subject:
+    """Load trained runs of the same data; several are read as seeds of one model.
+
+    Raises:
+        CommandError: If two runs were trained on different data or splits.
+    """
+    from model_export.evaluation.run_scorer import RunScorer
+    from model_export.training.trained_run import load_trained_run
+
+    runs = [load_trained_run(folder, device=device) for folder in folders]
+    first = runs[0]
+    for folder, run in zip(folders, runs, strict=True):
+        if (run.data.fingerprint, run.split.name) != (first.data.fingerprint, first.split.name):
+            message = f"{folder} was trained on other data or another split than {folders[0]}, expected the same"
+            raise CommandError(message)
+    scorers = [RunScorer(run.model, name=OURS) for run in runs]
+    return Subject(
+        first.data, first.split, list(scorers), training_note(first.config), scorers[0].item_vectors, "our item vectors"
+    )
+
+
+def subject_of_bundle(bundle_folder: Path, data_folder: Path, split_name: str = LEAVE_ONE_OUT) -> Subject:
+    """Open a bundle and the prepared data that it is asked about.
+
+    Raises:
+        CommandError: If the bundle's items are not those of the data, in the same order.
+    """
+    from app.inference.bundle import ITEM_ID, open_bundle
+    from model_export.evaluation.bundle_scorer import BundleScorer
+
+    bundle = open_bundle(bundle_folder)
+    data, split = split_by_name(read_dataset(data_folder), split_name)
+    if bundle.items.column(ITEM_ID).to_pylist() != data.item_ids():
+        message = f"the items of {bundle_folder} are not those of {data_folder}, expected the data that it was made of"
+        raise CommandError(message)
+    scorer = BundleScorer(bundle.ranker, history_length=bundle.manifest.history_length, name=OURS)
+    note = f"bundle {bundle.manifest.name} {bundle.manifest.version}, {bundle.manifest.precision}"
+    vectors_ND = np.asarray(bundle.item_table, np.float32)
+    return Subject(data, split, [scorer], note, vectors_ND, "our item vectors", data_folder)
+
+
+def training_note(config: object) -> str:
+    """Say in words whether the run was refitted on validation events."""
+    refit = getattr(getattr(config, "training", config), "refit", None)
+    if refit is None:
+        return ""
+    return "trained on train + validation (refit)" if refit else "trained on train"
+
+
+def oracle_of(subject: Subject) -> Oracle | None:
+    """Return the oracle of simulated data, or None."""
+    folder = subject.data_folder
+    if folder is None or subject.split.name != LEAVE_ONE_OUT or not (folder / columns.TRUTH_FILE).exists():
+        return None
+    return Oracle(read_truth(folder), subject.split.test.events)
+
+
+def text_vectors(data: Dataset) -> Float32Array:
+    """Return ``float32[N + 1, D]``: tf-idf vectors of the texts, of a large catalogue randomly projected to 256."""
+    words = tf_idf(data.item_texts())
+    if words.shape[0] * words.shape[1] <= _MOST_TEXT_CELLS:
+        dense: Float32Array = words.toarray()
+        return dense
+    projection = np.random.default_rng(0).normal(0, 1 / 16, (words.shape[1], 256)).astype(np.float32)
+    projected: Float32Array = words @ projection
+    return projected
