@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from model_export.data.bad_rows import BadRows
     from model_export.data.readers.raw_rows import RawRows
 
+LARGEST_STRING_COLUMN: Final = 2**31
+"""Bytes; Arrow needs the type large_string from here on."""
+
 TEXT_SEPARATOR: Final = ". "
 
 
@@ -62,17 +65,16 @@ def items_named_by_id(item_ids: Sequence[str]) -> pa.Table:
     return pa.table({columns.ITEM_ID: ids, columns.TEXT: ids})
 
 
-def joined_text(table: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+def joined_text(table: pa.Table, names: Sequence[str]) -> pa.Array:
     """Return ``string[n]``: the columns' values with white space made single, joined by ". ", empty ones left out."""
-    parts = []
+    joined = pa.array([""] * table.num_rows, pa.large_string())
     for name in names:
-        text = pc.fill_null(table.column(name).cast(pa.string()), "")
-        text = pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"\s+", " "))
-        parts.append(pc.if_else(pc.equal(text, ""), None, text))
-    if not parts:
-        return pa.chunked_array([pa.array([""] * table.num_rows, pa.string())])
-    joined = pc.binary_join_element_wise(*parts, TEXT_SEPARATOR, null_handling="skip")
-    return pc.replace_substring_regex(joined, r"([.!?])\. ", r"\1 ")
+        part = pc.fill_null(table.column(name).cast(pa.large_string()).combine_chunks(), "")
+        part = pc.utf8_trim_whitespace(pc.replace_substring_regex(part, r"\s+", " "))
+        both = pc.binary_join_element_wise(joined, part, TEXT_SEPARATOR)
+        joined = pc.if_else(pc.equal(joined, ""), part, pc.if_else(pc.equal(part, ""), joined, both))
+    joined = pc.replace_substring_regex(joined, r"([.!?])\. ", r"\1 ")
+    return joined.cast(pa.string()) if joined.nbytes < LARGEST_STRING_COLUMN else joined
 
 
 def _good_rows(batches: Iterable[RawRows], bad_rows: BadRows) -> list[pa.Table]:
@@ -98,8 +100,8 @@ def _good_rows(batches: Iterable[RawRows], bad_rows: BadRows) -> list[pa.Table]:
 
 
 def _typed(table: pa.Table) -> pa.Table:
-    """Make numbers of the string columns whose every value is a number; an empty value is null there."""
-    for position, name in enumerate(table.column_names):
+    """Make numbers of the string columns whose every value is a number, with null for empty ones."""
+    for name in table.column_names:
         column = table.column(name)
         if name in (columns.ITEM_ID, columns.TEXT) or not pa.types.is_string(column.type):
             continue
@@ -111,7 +113,7 @@ def _typed(table: pa.Table) -> pa.Table:
                 numbers: Any = filled.cast(number_type)
             except pa.ArrowInvalid:
                 continue
-            table = table.set_column(position, name, numbers)
+            table = table.set_column(table.column_names.index(name), name, numbers)
             break
     return table
 
@@ -127,5 +129,7 @@ def _text_columns(table: pa.Table, wanted: Sequence[str] | None) -> list[str]:
     return [
         field.name
         for field in table.schema
-        if field.name != columns.ITEM_ID and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
+        if field.name != columns.ITEM_ID
+        and (pa.types.is_string(field.type) or pa.types.is_large_string(field.type))
+        and pc.any(pc.not_equal(table.column(field.name), "")).as_py()
     ]

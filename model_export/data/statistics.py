@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
 
 MAX_SHARE_OF_ONE_GAP: Final = 0.8
@@ -58,7 +57,7 @@ def statistics_of(data: Dataset) -> DataStatistics:
     lengths = np.diff(data.user_offsets)
     users = data.users_of_events()
     gaps_ms = np.diff(data.timestamps_ms)[np.diff(users) == 0]
-    pairs = int(pc.count_distinct(pa.array(users * (data.item_count + 1) + data.rows)).as_py())
+    pairs = len(_run_lengths(users * (data.item_count + 1) + data.rows))
     return DataStatistics(
         users=int((lengths > 0).sum()),
         items=data.item_count,
@@ -88,5 +87,12 @@ def timestamps_are_real(data: Dataset) -> bool:
     gaps_ms = gaps_ms[gaps_ms > 0]
     if not len(gaps_ms):
         return False
-    most_frequent = int(pc.mode(pa.array(gaps_ms))[0]["count"].as_py())
+    most_frequent = int(_run_lengths(gaps_ms).max())
     return most_frequent <= MAX_SHARE_OF_ONE_GAP * len(gaps_ms) or len(gaps_ms) == 1
+
+
+def _run_lengths(values: Int64Array) -> Int64Array:
+    """Return how often each different value occurs; ``values`` is left sorted, for the memory's sake."""
+    values.sort()
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return np.diff(np.append(starts, len(values)))
