@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from model_export.data.bad_rows import BadRows
     from model_export.data.readers.raw_rows import RawRows
 
-LARGEST_STRING_COLUMN: Final = 2**31
-"""Bytes; Arrow needs the type large_string from here on."""
-
-TEXT_SEPARATOR: Final = ". "
+SEPARATOR: Final = ". "
+SENTENCE_ENDS: Final = (".", "!", "?")
+ROWS_A_CHUNK: Final = 100_000
 
 
 def build_item_table(
@@ -65,16 +64,30 @@ def items_named_by_id(item_ids: Sequence[str]) -> pa.Table:
     return pa.table({columns.ITEM_ID: ids, columns.TEXT: ids})
 
 
-def joined_text(table: pa.Table, names: Sequence[str]) -> pa.Array:
+def joined_text(table: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
     """Return ``string[n]``: the columns' values with white space made single, joined by ". ", empty ones left out."""
-    joined = pa.array([""] * table.num_rows, pa.large_string())
-    for name in names:
-        part = pc.fill_null(table.column(name).cast(pa.large_string()).combine_chunks(), "")
-        part = pc.utf8_trim_whitespace(pc.replace_substring_regex(part, r"\s+", " "))
-        both = pc.binary_join_element_wise(joined, part, TEXT_SEPARATOR)
-        joined = pc.if_else(pc.equal(joined, ""), part, pc.if_else(pc.equal(part, ""), joined, both))
-    joined = pc.replace_substring_regex(joined, r"([.!?])\. ", r"\1 ")
-    return joined.cast(pa.string()) if joined.nbytes < LARGEST_STRING_COLUMN else joined
+    if not names:
+        return pa.chunked_array([pa.array([""] * table.num_rows, pa.string())])
+    chunks = []
+    for batch in table.select(list(names)).to_batches(max_chunksize=ROWS_A_CHUNK):
+        given = [column.cast(pa.string()).to_pylist() for column in batch.columns]
+        chunks.append(pa.array([_joined(values) for values in zip(*given, strict=True)], pa.string()))
+    return pa.chunked_array(chunks, pa.string())
+
+
+def _joined(values: tuple[str | None, ...]) -> str:
+    """Join what there is; a part that ends a sentence itself needs no full stop.
+
+    >>> _joined(("Lamp", None, "Is it  red?", "Yes"))
+    'Lamp. Is it red? Yes'
+    """
+    text = ""
+    for value in values:
+        part = " ".join((value or "").split())
+        if text and part:
+            text += " " if text.endswith(SENTENCE_ENDS) else SEPARATOR
+        text += part
+    return text
 
 
 def _good_rows(batches: Iterable[RawRows], bad_rows: BadRows) -> list[pa.Table]:
