@@ -134,12 +134,14 @@ def load_tokenizer(folder: Path, *, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
+def first_position(config: Any) -> int:
+    """Return the position id of a text's first token: 0, but after the padding id in RoBERTa and its kin."""
+    return int(config.pad_token_id or 0) + 1 if config.model_type in _POSITION_OFFSET_TYPES else 0
+
+
 def token_limit(config: Any) -> int:
     """Return how many tokens an encoder of this transformers configuration has positions for."""
-    positions = int(getattr(config, "max_position_embeddings", 512) or 512)
-    if config.model_type in _POSITION_OFFSET_TYPES:
-        return positions - int(config.pad_token_id or 0) - 1
-    return positions
+    return int(getattr(config, "max_position_embeddings", 512) or 512) - first_position(config)
 
 
 def _load_model(folder: Path, name: str) -> Any:

@@ -1,0 +1,184 @@
+"""Running a transformers encoder on the real tokens of a padded batch alone, in a form that exports well."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation uses
+from torch import Tensor, nn
+
+from model_export.modeling.encoder_loading import first_position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ATTENTION: Final = "seqrank_packed"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLayout:
+    """Where the R real tokens of a padded batch of N texts of T tokens lie.
+
+    The first token of every text counts as real, so that an empty text has something to attend to.
+
+    Attributes:
+        rows_R: int64[R] position of each real token in the flattened batch, ascending.
+        row_of_NT: int64[N, T] the inverse; a padding position points at some real token.
+        steps_R: int64[R] position of each real token in its text.
+        texts_R: int64[R] text of each real token.
+        mask_N1TT: bool[N, 1, T, T]: may a position see another one?
+    """
+
+    rows_R: Tensor
+    row_of_NT: Tensor
+    steps_R: Tensor
+    texts_R: Tensor
+    mask_N1TT: Tensor
+
+    @staticmethod
+    def of(attention_mask_NT: Tensor) -> TokenLayout:
+        """Lay out a batch."""
+        texts, width = attention_mask_NT.shape
+        steps_T = torch.arange(width, device=attention_mask_NT.device)
+        keep_NT = (attention_mask_NT != 0) | (steps_T == 0)
+        rows_R = torch.nonzero(keep_NT.reshape(-1)).squeeze(1)
+        row_of = (torch.cumsum(keep_NT.reshape(-1).to(torch.int64), dim=0) - 1).reshape(texts, width)
+        mask_N1TT = keep_NT[:, None, None, :].expand(texts, 1, width, width)
+        steps_R = steps_T.expand(texts, width).reshape(-1)[rows_R]
+        texts_R = torch.arange(texts, device=rows_R.device).unsqueeze(1).expand(texts, width).reshape(-1)[rows_R]
+        return TokenLayout(rows_R, row_of, steps_R, texts_R, mask_N1TT)
+
+
+class PackedEncoder(nn.Module):
+    """Stands in for a transformers encoder and gives the same hidden states, computing nothing for padding.
+
+    All real tokens of the batch go through the encoder's layers as one text of R tokens; attention alone unpacks them
+    into N texts. This is what FlashAttention's variable-length mode does, written with gathers that every execution
+    provider has. Hidden states of padding positions are arbitrary but finite.
+
+    Args:
+        encoder: A transformers encoder whose attention goes through `transformers.AttentionInterface`. It is changed.
+    """
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        from transformers import AttentionInterface
+
+        AttentionInterface.register(_ATTENTION, _packed_attention)
+        encoder.config._attn_implementation = _ATTENTION  # noqa: SLF001 - the setter refuses names it does not know
+        flatten_row_wise_modules(encoder)
+        self.encoder = encoder
+        self.config = encoder.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: object) -> Any:
+        """Return an output with ``last_hidden_state`` float32[N, T, hidden]."""
+        global _layout  # noqa: PLW0603 - the attention interface has no other way to hand it down
+        _layout = TokenLayout.of(attention_mask)
+        output = self.encoder(
+            input_ids=input_ids.reshape(-1)[_layout.rows_R].unsqueeze(0),
+            position_ids=(_layout.steps_R + first_position(self.config)).unsqueeze(0),
+        )
+        rows_RX = output.last_hidden_state.squeeze(0)
+        output.last_hidden_state = F.embedding(_layout.row_of_NT, rows_RX)
+        _layout = None
+        return output
+
+
+_layout: TokenLayout | None = None
+
+
+def _packed_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: object, **options: Any
+) -> tuple[Tensor, None]:
+    """Attend inside each text; query, key, value and result are of one packed text, [1, heads, R, width]."""
+    del module, attention_mask
+    layout = _layout
+    if layout is None:
+        raise RuntimeError("packed attention runs inside PackedEncoder only")
+    heads = query.shape[1]
+    texts, width = layout.row_of_NT.shape
+    head_numbers = torch.arange(heads, device=query.device)
+    cell_NHT = layout.row_of_NT[:, None, :] * heads + head_numbers[None, :, None]
+    q_NHTK, k_NHTK, v_NHTK = (F.embedding(cell_NHT, _cells(states)) for states in (query, key, value))
+    attended = F.scaled_dot_product_attention(
+        q_NHTK, k_NHTK, v_NHTK, attn_mask=_visible(layout, options.get("sliding_window")), scale=options.get("scaling")
+    )
+    back_RH = (layout.texts_R[:, None] * heads + head_numbers) * width + layout.steps_R[:, None]
+    return F.embedding(back_RH, attended.reshape(texts * heads * width, -1)).unsqueeze(0), None
+
+
+def _cells(states_1HRK: Tensor) -> Tensor:
+    """Return [R * heads, width]: the token-major rows that the projections gave before they were viewed as heads."""
+    return states_1HRK.transpose(1, 2).reshape(-1, states_1HRK.shape[-1])
+
+
+def _visible(layout: TokenLayout, sliding_window: int | None) -> Tensor:
+    if not sliding_window:
+        return layout.mask_N1TT
+    steps_T = torch.arange(layout.mask_N1TT.shape[-1], device=layout.mask_N1TT.device)
+    near_TT = (steps_T[:, None] - steps_T[None, :]).abs() < sliding_window
+    return layout.mask_N1TT & near_TT
+
+
+class _FlatLinear(nn.Module):
+    """A linear layer that sees two axes, which exports as one Gemm instead of MatMul and Add."""
+
+    def __init__(self, source: nn.Linear) -> None:
+        super().__init__()
+        self.source = source
+
+    def forward(self, states: Tensor) -> Tensor:
+        rows = F.linear(states.reshape(-1, self.source.in_features), self.source.weight, self.source.bias)
+        return rows.reshape(*states.shape[:-1], self.source.out_features)
+
+
+class _FlatLayerNorm(nn.Module):
+    """A layer norm that sees two axes.
+
+    ONNX Runtime turns a sum followed by LayerNormalization over three axes into SkipLayerNormalization, whose CPU
+    kernel is not vectorised: on MiniLM it takes several times as long as the two nodes that it replaces.
+    """
+
+    def __init__(self, source: nn.LayerNorm) -> None:
+        super().__init__()
+        self.source = source
+
+    def forward(self, states: Tensor) -> Tensor:
+        normalised: Tensor = self.source(states.reshape(-1, states.shape[-1]))
+        return normalised.reshape(states.shape)
+
+
+def flatten_row_wise_modules(module: nn.Module) -> None:
+    """Replace the linear layers and layer norms inside ``module`` by ones that compute on two axes."""
+    for name, child in list(module.named_children()):
+        if type(child) is nn.Linear:
+            setattr(module, name, _FlatLinear(child))
+        elif type(child) is nn.LayerNorm:
+            setattr(module, name, _FlatLayerNorm(child))
+        else:
+            flatten_row_wise_modules(child)
+
+
+def packed_copy(module: nn.Module) -> nn.Module:
+    """Return a copy of a module whose transformers encoder runs packed; the original is left as it is.
+
+    Raises:
+        ValueError: If there is no transformers encoder in it.
+    """
+    changed = copy.deepcopy(module)
+    for parent, name, encoder in _encoders(changed):
+        setattr(parent, name, PackedEncoder(encoder))
+        return changed
+    raise ValueError(f"{type(module).__name__} holds no transformers encoder")
+
+
+def _encoders(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    from transformers import PreTrainedModel
+
+    for parent in module.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, PreTrainedModel):
+                yield parent, name, child
