@@ -1,0 +1,168 @@
+"""``python -m app doctor``: looks at everything that serving needs, and says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from redis.exceptions import RedisError
+
+from app.errors import SeqrankError
+from app.inference.bundle import open_bundle
+from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
+from app.opening import store_of
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from app.storage.store import Store
+
+PINGS: Final = 50
+WANTED_OPEN_FILES: Final = 4096
+MOST_SKEW_S: Final = 1.0
+EARLIEST_S: Final = 1_750_000_000
+"""Mid-2025: a clock before it is surely wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        about: What was looked at.
+        well: Whether it is as it should be.
+        text: What was found.
+        advice: What to do if it is not well.
+    """
+
+    about: str
+    well: bool
+    text: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> int:
+    """Print one line for everything that was looked at; return 0 if all is well, else 1."""
+    findings = [_open_files(), _clock(), *_bundle(settings), *asyncio.run(_redis(settings)), _keys(settings)]
+    for finding in findings:
+        print(f"{'ok  ' if finding.well else 'FAIL'} {finding.about:<10} {finding.text}")
+        if not finding.well and finding.advice:
+            print(f"     {'':<10} -> {finding.advice}")
+    return 0 if all(finding.well for finding in findings) else 1
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Finding(
+        "files",
+        soft >= WANTED_OPEN_FILES,
+        f"{soft} files may be open at once (limit of the system {hard})",
+        f"run `ulimit -n {WANTED_OPEN_FILES}` before the service: every connection is an open file",
+    )
+
+
+def _clock() -> Finding:
+    now_s = time.time()
+    return Finding("clock", now_s > EARLIEST_S, time.strftime("it is %F %T UTC", time.gmtime(now_s)), "set the clock")
+
+
+def _bundle(settings: Settings) -> list[Finding]:
+    if settings.bundle is None:
+        return [Finding("bundle", False, "none is given", "name one with --bundle DIR")]
+    try:
+        bundle = open_bundle(settings.bundle, provider=settings.provider, public_key=settings.bundle_public_key)
+    except SeqrankError as error:
+        advice = "export it again, or copy it again in full; `python -m model_export verify DIR` says more"
+        return [Finding("bundle", False, str(error), advice)]
+    manifest, certificate = bundle.manifest, bundle.certificate
+    plan = WarmUpPlan(
+        rows=manifest.item_count + 1,
+        history_length=manifest.history_length,
+        on_gpu=bundle.provider.name == "cuda",
+        cores=usable_cores(),
+    )
+    curve = warm_up(bundle.ranker, plan).curve
+    run_ms = curve.seconds_of(100) * 1000.0
+    return [
+        Finding("bundle", True, f"{manifest.name} {manifest.version}, {manifest.item_count} items, every file intact"),
+        Finding(
+            "certificate", True, f"{certificate.requests} golden requests, error {certificate.max_score_error:.1e}"
+        ),
+        Finding("provider", True, f"{bundle.provider.execution_provider}: {bundle.provider.reason}"),
+        Finding(
+            "model",
+            run_ms < settings.timeout_ms / 2,
+            f"100 candidates take {run_ms:.2f} ms of the {settings.timeout_ms:g} ms budget; {usable_cores()} cores",
+            "raise SEQRANK_TIMEOUT_MS, export with --precision int8, or use a faster processor",
+        ),
+    ]
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    try:
+        async with store_of(settings) as store:
+            return [await _redis_latency(store, settings), *await _redis_settings(store)]
+    except (SeqrankError, RedisError, OSError) as error:
+        return [Finding("redis", False, str(error), "check SEQRANK_REDIS_URL, and that the server runs")]
+
+
+async def _redis_latency(store: Store, settings: Settings) -> Finding:
+    timeout_s = settings.redis_timeout_ms / 1000.0
+    spent_ms = []
+    for _ in range(PINGS):
+        started_s = time.perf_counter()
+        await store.history.read("seqrank-doctor", timeout_s=max(timeout_s, 1.0))
+        spent_ms.append((time.perf_counter() - started_s) * 1000.0)
+    p50, p99 = np.percentile(spent_ms, (50, 99))
+    return Finding(
+        "redis",
+        bool(p99 < settings.redis_timeout_ms),
+        f"a history is read in {p50:.2f} ms (p99 {p99:.2f} ms) of {settings.redis_timeout_ms:g} ms",
+        "move Redis nearer, or raise SEQRANK_REDIS_TIMEOUT_MS and SEQRANK_TIMEOUT_MS",
+    )
+
+
+async def _redis_settings(store: Store) -> list[Finding]:
+    client = store.redis.client
+    if store.redis.is_cluster:
+        return [Finding("cluster", True, "persistence settings are not looked at on a cluster")]
+    seconds, microseconds = await client.time()
+    skew_s = abs(time.time() - (seconds + microseconds / 1e6))
+    found = [
+        Finding("skew", skew_s < MOST_SKEW_S, f"Redis's clock is {skew_s:.3f} s away from ours", "synchronise both")
+    ]
+    try:
+        append_only = await _setting(client, "appendonly")
+        fsync = await _setting(client, "appendfsync")
+        policy = await _setting(client, "maxmemory-policy")
+    except RedisError as error:
+        return [*found, Finding("settings", True, f"CONFIG may not be read here ({type(error).__name__})")]
+    return [
+        *found,
+        Finding("append log", append_only == "yes", f"appendonly {append_only}",
+                "set `appendonly yes`: without it acknowledged events are lost when Redis ends"),
+        Finding("fsync", fsync == "always", f"appendfsync {fsync}",
+                "`everysec` may lose a second of acknowledged events in a power cut; set `always` to lose none"),
+        Finding("eviction", policy in ("noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu"),
+                f"maxmemory-policy {policy}", "set `noeviction`: other policies drop histories when memory is short"),
+    ]  # fmt: skip
+
+
+async def _setting(client: Any, name: str) -> str:
+    found = await client.config_get(name)
+    values = [value.decode() if isinstance(value, bytes) else str(value) for value in found.values()]
+    return values[0] if values else "unknown"
+
+
+def _keys(settings: Settings) -> Finding:
+    guarded = bool(settings.names_in("api_keys")) or settings.api_keys_file is not None
+    loopback = settings.host in ("127.0.0.1", "localhost", "::1")
+    return Finding(
+        "keys",
+        guarded or loopback,
+        "requests need a key" if guarded else f"requests need no key, listening on {settings.host}",
+        "set SEQRANK_API_KEYS before anyone else can reach the port",
+    )
