@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.exceptions import RedisClusterException
-
 from app.errors import StorageUnavailable
 from app.storage.redis_failures import FAILURES, storage_failure
 
@@ -29,7 +27,7 @@ class ClusterReader:
         try:
             async with asyncio.timeout(timeout_s):
                 values = await self._client.mget(first, second)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="read from the Redis Cluster") from error
         if len(values) != 2:  # noqa: PLR2004 - two keys, two values
             raise StorageUnavailable("could not read from the Redis Cluster: the reply has another shape")
@@ -44,7 +42,7 @@ class ClusterReader:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._client.ping(target_nodes=self._client.PRIMARIES)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="reach the Redis Cluster") from error
 
     async def close(self) -> None:

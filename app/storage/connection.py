@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import hiredis
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.cluster import LoadBalancingStrategy
 
 from app.errors import InvalidSetting
 from app.storage.cluster_reader import ClusterReader
 from app.storage.pipelined_reader import PipelinedReader
+from app.storage.queuing_cluster import QueuingCluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,7 +77,7 @@ class RedisConnection:
 
     Attributes:
         reader: For the rank path.
-        client: For everything else; a redis-py ``Redis`` or ``RedisCluster`` that answers bytes. Typed `Any`, because
+        client: For everything else; a redis-py ``Redis`` or `QueuingCluster` that answers bytes. Typed `Any`, because
             redis-py's stubs differ from release to release.
         is_cluster: Whether keys of different hash tags may lie on different servers.
     """
@@ -94,11 +96,14 @@ async def open_redis(options: RedisOptions) -> AsyncIterator[RedisConnection]:
     """
     scheme = options.url.partition("://")[0]
     if scheme in CLUSTER_SCHEMES:
-        cluster = _cluster_client(options, scheme)
+        rank_path_s, other_s = options.connect_timeout_ms / 1000, options.write_timeout_ms / 1000
+        reading = _cluster_client(options, scheme, timeout_s=rank_path_s, from_replicas=bool(options.read_url))
+        other = _cluster_client(options, scheme, timeout_s=other_s, from_replicas=False)
         try:
-            yield RedisConnection(ClusterReader(cluster), cluster, is_cluster=True)
+            yield RedisConnection(ClusterReader(reading), other, is_cluster=True)
         finally:
-            await cluster.aclose()
+            await reading.aclose()
+            await other.aclose()
         return
     client = _client(options)
     reader = _reader(options)
@@ -125,17 +130,17 @@ def _client(options: RedisOptions) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _cluster_client(options: RedisOptions, scheme: str) -> RedisCluster:
+def _cluster_client(options: RedisOptions, scheme: str, *, timeout_s: float, from_replicas: bool) -> Any:
     plain_url = options.url.replace(scheme, CLUSTER_SCHEMES[scheme], 1)
     _parsed(plain_url)
     tls = _tls_arguments(options) if CLUSTER_SCHEMES[scheme] == "rediss" else {}
-    return RedisCluster.from_url(
+    return QueuingCluster.from_url(
         plain_url,
         max_connections=options.max_connections,
-        socket_timeout=options.write_timeout_ms / 1000,
-        socket_connect_timeout=options.write_timeout_ms / 1000,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 1),
-        read_from_replicas=bool(options.read_url),
+        load_balancing_strategy=LoadBalancingStrategy.ROUND_ROBIN if from_replicas else None,
         protocol=2,
         **tls,
     )

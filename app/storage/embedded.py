@@ -162,9 +162,8 @@ class EmbeddedValkey:
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
-            lines = (self._data_dir / "valkey.log").read_text("utf-8", "replace").splitlines()
-            if lines:
-                return lines[-1][-300:]
+            lines = (self._data_dir / "valkey.log").read_text("utf-8", "replace").split("\n")
+            return next((line[-300:] for line in reversed(lines) if line.strip()), "it said nothing")
         return "it said nothing"
 
     async def _watch(self) -> None:

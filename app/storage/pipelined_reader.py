@@ -29,6 +29,7 @@ class _Connection(asyncio.Protocol):
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
         self._transport: asyncio.Transport | None = None
         self.closed = False
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -45,6 +46,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
+        self.lost.set()
         self.close("Redis closed the connection")
 
     def send(self, command: bytes, now_s: float) -> asyncio.Future[Any]:
@@ -125,6 +127,7 @@ class PipelinedReader:
                 await self._opening
         if self._connection is not None:
             self._connection.close("the service is stopping")
+            await self._connection.lost.wait()
 
     async def _call(self, command: bytes, timeout_s: float) -> Any:
         loop = asyncio.get_running_loop()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import StorageUnavailable
@@ -28,7 +29,9 @@ _SENTENCES: Final = {
 }
 """First word of Redis's error -> our sentence. Redis's own text may hold keys, thus user ids, so it is not repeated."""
 
-FAILURES: Final = (RedisError, OSError, asyncio.TimeoutError)
+_NAMES: Final = re.compile(rf"\b({'|'.join(_SENTENCES)})\b")
+
+FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError)
 """What a call of redis-py may raise when the store is ill."""
 
 
@@ -62,7 +65,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _sentence_of(text: str) -> str | None:
-    return _SENTENCES.get(text.split(" ", 1)[0].rstrip(":"))
+    """Find a known error's name; redis-py puts words of its own before it where the command was one of several."""
+    found = _NAMES.search(text)
+    return _SENTENCES[found.group(1)] if found else None
 
 
 def _unnamed(text: str) -> str:

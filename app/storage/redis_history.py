@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import struct
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from redis.exceptions import NoScriptError, RedisClusterException
 
 from app.contract.event_log import LOG_PARTITIONS, USER
 from app.contract.events import Event
 from app.errors import StorageUnavailable
-from app.storage.append_call import AppendCall, HistoryLimits, append_calls
+from app.storage.append_call import HistoryLimits, append_calls
 from app.storage.append_script import APPEND_SCRIPT, APPEND_SHA
 from app.storage.event_codec import RECORD, RECORD_BYTES, decode_history
 from app.storage.redis_failures import FAILURES, storage_failure
+from app.storage.script_runner import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,13 +112,12 @@ class RedisHistory:
             now_ms=self._clock_ms(),
             by_slot=self._redis.is_cluster,
         )
-        if len(calls) == 1:
-            return await self._run(calls[0])
-        added = await asyncio.gather(*(self._run(call) for call in calls), return_exceptions=True)
-        for outcome in added:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return sum(outcome for outcome in added if isinstance(outcome, int))
+        try:
+            return await run_script(
+                self._redis, APPEND_SCRIPT, APPEND_SHA, [(call.keys, call.arguments) for call in calls]
+            )
+        except FAILURES as error:
+            raise storage_failure(error, doing="store the events") from error
 
     async def recent_events(self, user: str) -> list[Event]:
         """Return the user's events in full, newest first.
@@ -133,7 +131,7 @@ class RedisHistory:
             pipeline.get(keys.packed)
             pipeline.hgetall(keys.details)
             packed, details = await pipeline.execute()
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="read the user's events") from error
         return list(reversed(_readable(user, packed or b"", details)))
 
@@ -154,20 +152,9 @@ class RedisHistory:
             pipeline.delete(keys.details)
             packed_bytes, *_ = await pipeline.execute()
             log_entries = await self._forget_in_log(keys)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="forget the user") from error
         return {"history_events": packed_bytes // RECORD_BYTES, "log_entries": log_entries}
-
-    async def _run(self, call: AppendCall) -> int:
-        client = self._redis.client
-        arguments: list[Any] = [len(call.keys), *call.keys, *call.arguments]
-        try:
-            try:
-                return int(await client.evalsha(APPEND_SHA, *arguments))
-            except NoScriptError:
-                return int(await client.eval(APPEND_SCRIPT, *arguments))
-        except (*FAILURES, RedisClusterException) as error:
-            raise storage_failure(error, doing="store the events") from error
 
     async def _forget_in_log(self, keys: UserKeys) -> int:
         client = self._redis.client

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from redis.exceptions import NoScriptError, RedisClusterException
 
 from app.contract.online_items import StoredItem
 from app.storage.item_script import STORE_ITEMS_SCRIPT, STORE_ITEMS_SHA
 from app.storage.redis_failures import FAILURES, storage_failure
+from app.storage.script_runner import run_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,14 +52,14 @@ class RedisItems:
         keys = [self._layout.items, self._layout.item_changes, self._layout.item_version]
         if not self._redis.is_cluster:
             keys += self._layout.catalog_versions()
-        arguments: list[Any] = [len(keys), *keys]
+        arguments: list[bytes] = []
         for item in items:
             arguments += (item.item_id.encode("utf-8", "surrogatepass"), packed_item(item))
         try:
-            version = await self._run(arguments)
+            version = await run_script(self._redis, STORE_ITEMS_SCRIPT, STORE_ITEMS_SHA, [(keys, arguments)])
             if self._redis.is_cluster:
                 await self._tell_partitions(version)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="store the items") from error
         return version
 
@@ -72,7 +71,7 @@ class RedisItems:
         """
         try:
             stored = await self._redis.client.get(self._layout.item_version)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="read the items' version") from error
         return int(stored) if stored and stored.isdigit() else 0
 
@@ -89,7 +88,7 @@ class RedisItems:
             while found := await self._page_after(version):
                 changes += [item for item in found.values() if item is not None]
                 version = max(found)
-        except (*FAILURES, RedisClusterException) as error:
+        except FAILURES as error:
             raise storage_failure(error, doing="read the items") from error
         return changes, version
 
@@ -108,20 +107,16 @@ class RedisItems:
         self.damaged += sum(item is None for item in page.values())
         return page
 
-    async def _run(self, arguments: list[Any]) -> int:
-        try:
-            return int(await self._redis.client.evalsha(STORE_ITEMS_SHA, *arguments))
-        except NoScriptError:
-            return int(await self._redis.client.eval(STORE_ITEMS_SCRIPT, *arguments))
-
     async def _tell_partitions(self, version: int) -> None:
         """Copy the version to every partition of a cluster.
 
         Two writers may race and leave the lower version in a partition; replicas also ask for `version` from time to
         time, so that costs delay, not truth.
         """
-        client = self._redis.client
-        await asyncio.gather(*(client.set(key, version) for key in self._layout.catalog_versions()))
+        pipeline = self._redis.client.pipeline(transaction=False)
+        for key in self._layout.catalog_versions():
+            pipeline.set(key, version)
+        await pipeline.execute()
 
 
 def packed_item(item: StoredItem) -> bytes:

@@ -1,0 +1,146 @@
+"""The embedded Valkey: started, watched, killed, locked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from app.errors import InvalidSetting, StorageUnavailable
+from app.storage import embedded
+from app.storage.embedded import EmbeddedValkey
+from tests.integration.opened_history import event, opened_history
+
+ROOT = Path(__file__).parents[2]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except OSError:
+        return False
+
+
+async def until_dead(pid: int) -> None:
+    """Wait for a process to end."""
+    async with asyncio.timeout(5):
+        while is_alive(pid):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+
+
+async def test_it_serves_on_a_private_socket_and_stops_cleanly(tmp_path):
+    """Inside the context it stores events; after it, no process and no lock is left."""
+    async with EmbeddedValkey(tmp_path / "data") as server:
+        assert server.pid is not None
+        pid = server.pid
+        assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+        assert server.socket.stat().st_mode & 0o077 == 0
+        async with opened_history(server.url) as history:
+            assert await history.append([event(1)]) == 1
+    assert not is_alive(pid)
+    async with EmbeddedValkey(tmp_path / "data") as server, opened_history(server.url) as history:
+        assert len(await history.read("ann", timeout_s=1.0)) == 1
+
+
+async def test_killed_in_mid_write_it_comes_back_with_every_acknowledged_event(tmp_path):
+    """Kill -9 under a stream of events, several times: it restarts, and nothing acknowledged is missing."""
+    acknowledged = []
+    async with EmbeddedValkey(tmp_path) as server, opened_history(server.url) as history:
+        number = 0
+        for _ in range(4):
+            killer = asyncio.get_running_loop().call_later(0.05, os.kill, server.pid, signal.SIGKILL)
+            with contextlib.suppress(StorageUnavailable):
+                while True:
+                    await history.append([event(number)])
+                    acknowledged.append(number)
+                    number += 1
+            killer.cancel()
+            number += 1
+            async with asyncio.timeout(10):
+                while True:
+                    with contextlib.suppress(StorageUnavailable):
+                        await history.append([event(number)])
+                        acknowledged.append(number)
+                        number += 1
+                        break
+                    await asyncio.sleep(0.02)
+        assert server.restarts == 4
+        stored = {shown.event_id for shown in await history.recent_events("ann")}
+    assert len(acknowledged) > 20
+    assert not {f"e{n}" for n in acknowledged[-200:]} - stored
+
+
+async def test_a_data_folder_serves_one_at_a_time(tmp_path, monkeypatch):
+    """A second server on the same folder is refused in one sentence that names the folder."""
+    monkeypatch.setattr(embedded, "_LOCK_WAIT_S", 0.1)
+    async with EmbeddedValkey(tmp_path):
+        with pytest.raises(InvalidSetting, match=f"{tmp_path} is in use by another Seqrank"):
+            async with EmbeddedValkey(tmp_path):
+                pass
+
+
+async def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    """A path through a file is refused in one sentence."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidSetting, match="cannot be made"):
+        async with EmbeddedValkey(tmp_path / "file" / "data"):
+            pass
+
+
+async def test_a_damaged_data_folder_is_a_sentence_with_the_servers_words(tmp_path):
+    """A server that ends at its start says why, and leaves the folder unlocked."""
+    (tmp_path / "appendonlydir").mkdir()
+    (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("nonsense\n")
+    with pytest.raises(StorageUnavailable, match=r"ended at its start: \S+"):
+        async with EmbeddedValkey(tmp_path):
+            pass
+    (tmp_path / "appendonlydir" / "appendonly.aof.manifest").unlink()
+    async with EmbeddedValkey(tmp_path):
+        pass
+
+
+async def test_a_very_long_data_folder_gets_its_socket_elsewhere(tmp_path):
+    """A path that is too long for a Unix socket still works."""
+    folder = tmp_path / ("long" * 40)
+    async with EmbeddedValkey(folder) as server, opened_history(server.url) as history:
+        assert len(os.fsencode(server.socket)) < 100
+        assert await history.append([event(1)]) == 1
+        place = server.socket.parent
+    assert not place.exists()
+
+
+async def test_it_dies_with_its_parent_and_lets_the_next_one_in(tmp_path):
+    """When the service is killed with -9, the server goes too, and the next service finds folder and data."""
+    code = (
+        "import asyncio, sys\n"
+        "from pathlib import Path\n"
+        "from app.storage.embedded import EmbeddedValkey\n"
+        "async def main():\n"
+        "    async with EmbeddedValkey(Path(sys.argv[1])) as server:\n"
+        "        print(server.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = subprocess.Popen(  # noqa: ASYNC220 - it only starts
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    pid = int(await asyncio.to_thread(parent.stdout.readline))
+    async with opened_history(f"unix://{tmp_path}/valkey.sock") as history:
+        await history.append([event(1)])
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    await until_dead(pid)
+    started_s = time.monotonic()
+    async with EmbeddedValkey(tmp_path) as server, opened_history(server.url) as history:
+        assert len(await history.read("ann", timeout_s=1.0)) == 1
+    assert time.monotonic() - started_s < 10
