@@ -1,0 +1,152 @@
+"""Writes the files of a bundle, all but the manifest, and opens them with the classes that serve."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from app.contract.manifest import GOLDEN_FILE, ITEM_ENCODER_FILE, RANKER_FILE, RETRIEVER_FILE, TOKENIZER_FILE
+from app.inference.onnx_item_encoder import OnnxItemEncoder
+from app.inference.onnx_ranker import OnnxRanker
+from app.inference.provider import obtain_provider
+from model_export.modeling.encoder_loading import load_tokenizer
+from model_export.onnx_export.encoder_graph import export_item_encoder
+from model_export.onnx_export.golden_requests import golden_of
+from model_export.onnx_export.half_precision import EVENT_DTYPES
+from model_export.onnx_export.intermediates import ranker_feeds, scan_for_overflow
+from model_export.onnx_export.item_table import write_item_table, write_items
+from model_export.onnx_export.popularity_prior import popularity_prior
+from model_export.onnx_export.quantization import faster_ranker
+from model_export.onnx_export.ranker_graph import ranker_model, retriever_model
+from model_export.onnx_export.reference_model import ReferenceModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from app.contract.golden import Golden
+    from app.contract.tensors import Float32Array
+    from model_export.modeling.ranker import SequenceRanker
+    from model_export.training.trained_run import TrainedRun
+
+CALIBRATION_TEXTS: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A bundle without a manifest.
+
+    Attributes:
+        folder: Where the files are.
+        reference: The trained module in FP32.
+        golden: The golden requests with the reference's scores.
+        table: The item table as written.
+        ranker: The ranking graphs with that table.
+        encoder: The encoder graph.
+        texts_ND: ``float32[N, D]``, the catalogue's texts as the encoder graph reads them.
+        expected_texts_ND: ``float32[N, D]``, the same by the reference.
+        measurements: What was found out while writing, for the certificate.
+    """
+
+    folder: Path
+    reference: ReferenceModel
+    golden: Golden
+    table: NDArray[Any]
+    ranker: OnnxRanker
+    encoder: OnnxItemEncoder
+    texts_ND: Float32Array
+    expected_texts_ND: Float32Array
+    measurements: dict[str, Any]
+
+
+def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[str], None]) -> Draft:
+    """Write every file of ``precision`` into ``folder``.
+
+    The item table is what the bundle's own encoder graph makes of the texts, plus the deltas: an item that is put in
+    again with an unchanged text keeps its vector, in every precision.
+
+    Raises:
+        ExportError: If the model has a part that no graph was written for, or an intermediate tensor is not finite.
+    """
+    tokenizer = load_tokenizer(run.tokenizer_folder, max_tokens=run.max_tokens)
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    reference = ReferenceModel(run.model, folder / TOKENIZER_FILE, max_tokens=run.max_tokens)
+    texts = run.data.item_texts()
+    say(f"writing the {precision} encoder")
+    encoder_export = export_item_encoder(
+        _TextsToVectors(reference.ranker).eval(),
+        tokenizer,
+        folder / ITEM_ENCODER_FILE,
+        precision=precision,
+        calibration_texts=_spread(texts, CALIBRATION_TEXTS),
+    )
+    provider = obtain_provider("cpu")
+    encoder = OnnxItemEncoder(folder, provider=provider, max_tokens=run.max_tokens)
+    say(f"encoding {len(texts)} texts")
+    texts_ND = encoder.encode(texts)
+    with torch.inference_mode():
+        deltas_ND = reference.ranker.item_deltas().numpy()
+    table_ND = np.concatenate([np.zeros_like(deltas_ND[:1]), texts_ND + deltas_ND[1:]])
+    table = write_item_table(folder, table_ND, precision)
+    write_items(folder, run.data.items, popularity_prior(run.data))
+    say("scoring the golden requests")
+    golden = golden_of(reference, run.data, run.split.test)
+    (folder / GOLDEN_FILE).write_text(golden.to_json(), "utf-8")
+    measured = _write_rankers(reference, golden, table, folder, precision)
+    return Draft(
+        folder=folder,
+        reference=reference,
+        golden=golden,
+        table=table,
+        ranker=OnnxRanker(folder, table, provider=provider),
+        encoder=encoder,
+        texts_ND=texts_ND,
+        expected_texts_ND=reference.table_ND[1:] - deltas_ND[1:],
+        measurements=measured | {"encoder_graph": asdict(encoder_export)},
+    )
+
+
+def _write_rankers(
+    reference: ReferenceModel, golden: Golden, table: NDArray[Any], folder: Path, precision: str
+) -> dict[str, Any]:
+    """Write both ranking graphs; return what was measured on them."""
+    dtype = EVENT_DTYPES[precision]
+    measured: dict[str, Any] = {}
+    model = ranker_model(reference.ranker, dtype)
+    if precision == "int8":
+        longest = max(golden.requests, key=lambda request: len(request.history_rows_H))
+        model, trial = faster_ranker(model, ranker_feeds(longest, table))
+        measured["ranker_int8"] = asdict(trial)
+    onnx.save(model, folder / RANKER_FILE)
+    onnx.save(retriever_model(reference.ranker, dtype), folder / RETRIEVER_FILE)
+    for file, with_candidates in ((RANKER_FILE, True), (RETRIEVER_FILE, False)):
+        feeds = (ranker_feeds(request, table, with_candidates=with_candidates) for request in golden.requests)
+        measured[f"scan_{file.partition('.')[0]}"] = asdict(scan_for_overflow(folder / file, feeds))
+    return measured
+
+
+class _TextsToVectors(nn.Module):
+    """`SequenceRanker.encode_texts` as a module of its own, for the encoder's exporter."""
+
+    def __init__(self, ranker: SequenceRanker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return float32[N, D]."""
+        return self.ranker.encode_texts(input_ids, attention_mask)
+
+
+def _spread(texts: list[str], count: int) -> list[str]:
+    """Return at most ``count`` texts, evenly from the whole catalogue."""
+    if len(texts) <= count:
+        return texts
+    return [texts[position] for position in np.linspace(0, len(texts) - 1, count).astype(int)]
