@@ -27,7 +27,7 @@ def rescored(
         full_scores: ``int64[B, C]`` rows to ``float32[B, C]`` scores.
     """
     kept = min(count, eligible_BN.shape[1])
-    # Ascending rows among the best, as the service sends them: ties then go by row in both stages.
+    # Ascending rows, so that ties of the full score go by row.
     best_BC = np.sort(np.argpartition(eligible_BN, -kept, axis=1)[:, -kept:], axis=1)
     full_BC = full_scores(best_BC)
     ceiling_B1 = full_BC.min(axis=1, keepdims=True) - 1.0

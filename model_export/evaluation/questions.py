@@ -12,7 +12,7 @@ from model_export.data.history_arrays import histories_between
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.contract.tensors import HistoryBatch, Int64Array
+    from app.contract.tensors import BoolArray, HistoryBatch, Int64Array
     from model_export.data.dataset import Dataset
     from model_export.data.splits import Targets
 
@@ -89,9 +89,32 @@ class Questions:
         """Return ``int64[V]`` question positions and ``int64[V]`` item rows of all visible events, oldest first."""
         return self._rows_between(self.starts)
 
-    def seen_rows(self) -> tuple[Int64Array, Int64Array]:
-        """Return ``int64[S]`` question positions and item rows of everything that the user did before, for the mask."""
-        return self._rows_between(self.data.user_offsets[self.targets.users])
+    def seen_rows(self, *, latest: int | None = None) -> tuple[Int64Array, Int64Array]:
+        """Return ``int64[S]`` question positions and item rows of what the user did before, for the mask.
+
+        Args:
+            latest: Only so many of each user's latest events, as a service that keeps no more knows them.
+        """
+        starts = self.data.user_offsets[self.targets.users]
+        if latest is not None:
+            starts = np.maximum(starts, self.targets.history_ends - latest)
+        return self._rows_between(starts)
+
+    def seen_other_rows(self) -> tuple[Int64Array, Int64Array]:
+        """Return question positions and rows of seen items, each once, the answers left out: what masking removes."""
+        asked, rows = self.seen_rows()
+        row_count = self.data.item_count + 1
+        once = np.unique(asked * row_count + rows)
+        asked, rows = once // row_count, once % row_count
+        other = rows != self.answers[asked]
+        return asked[other], rows[other]
+
+    def answer_was_seen(self) -> BoolArray:
+        """Return ``bool[T]``: whether the user had the answer before."""
+        asked, rows = self.seen_rows()
+        seen_T = np.zeros(len(self), np.bool_)
+        seen_T[asked[rows == self.answers[asked]]] = True
+        return seen_T
 
     def _rows_between(self, starts: Int64Array) -> tuple[Int64Array, Int64Array]:
         lengths = self.targets.history_ends - starts

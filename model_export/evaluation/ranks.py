@@ -75,7 +75,7 @@ def checked_scores(scorer: CatalogScorer, block: Questions) -> Float32Array:
 
 def mask_seen(scores_BN: Float32Array, block: Questions) -> None:
     """Put every seen item but the answer itself at -inf, in place."""
-    questions, rows = _seen_others(block)
+    questions, rows = block.seen_other_rows()
     scores_BN[questions, rows] = -np.inf
 
 
@@ -84,7 +84,7 @@ def _rank_block(scores_BN: Float32Array, block: Questions, positions: Int64Array
     above_B = (scores_BN > answer_score_B[:, None]).sum(axis=1)
     # Column 0 is no item; it counts as a tie only where the answer itself is at -inf.
     reaching_B = (scores_BN[:, 1:] >= answer_score_B[:, None]).sum(axis=1) - 1
-    questions, rows = _seen_others(block)
+    questions, rows = block.seen_other_rows()
     seen_scores, seen_answer = scores_BN[questions, rows], answer_score_B[questions]
     seen_reaching_B = np.bincount(questions[seen_scores >= seen_answer], minlength=len(block))
     seen_above_B = np.bincount(questions[seen_scores > seen_answer], minlength=len(block))
@@ -96,16 +96,6 @@ def _rank_block(scores_BN: Float32Array, block: Questions, positions: Int64Array
     ranks.auc_T[positions] = np.where(others_B > 0, 1 - lost_B / np.maximum(others_B, 1), 0.5)
     scores_BN[questions, rows] = -np.inf
     ranks.lists_TK[positions] = _top_lists(scores_BN, ranks.lists_TK.shape[1])
-
-
-def _seen_others(block: Questions) -> tuple[Int64Array, Int64Array]:
-    """Return question positions and rows of seen items, each once, the answers left out."""
-    questions, rows = block.seen_rows()
-    row_count = block.data.item_count + 1
-    once = np.unique(questions * row_count + rows)
-    questions, rows = once // row_count, once % row_count
-    other = rows != block.answers[questions]
-    return questions[other], rows[other]
 
 
 def _top_lists(scores_BN: Float32Array, length: int) -> Int64Array:

@@ -80,16 +80,14 @@ def subject_of_bundle(bundle_folder: Path, data_folder: Path, split_name: str = 
     """Open a bundle and the prepared data that it is asked about.
 
     Raises:
-        CommandError: If the bundle's items are not those of the data, in the same order.
+        CommandError: If the bundle was made of other data.
     """
-    from app.inference.bundle import ITEM_ID, open_bundle
-    from model_export.evaluation.bundle_scorer import BundleScorer
+    from app.inference.bundle import open_bundle
+    from model_export.evaluation.bundle_scorer import BundleScorer, require_same_shop
 
     bundle = open_bundle(bundle_folder)
     data, split = split_by_name(read_dataset(data_folder), split_name)
-    if bundle.items.column(ITEM_ID).to_pylist() != data.item_ids():
-        message = f"the items of {bundle_folder} are not those of {data_folder}, expected the data that it was made of"
-        raise CommandError(message)
+    require_same_shop(bundle, data)
     scorer = BundleScorer(bundle.ranker, history_length=bundle.manifest.history_length, name=OURS)
     note = f"bundle {bundle.manifest.name} {bundle.manifest.version}, {bundle.manifest.precision}"
     vectors_ND = np.asarray(bundle.item_table, np.float32)
