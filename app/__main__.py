@@ -52,7 +52,7 @@ def _serve(settings: Settings, inherited_socket: int | None) -> int:
     from app.observability.logs import configure
 
     configure(settings.log_level, settings.log_format)
-    application = create_app(settings)
+    application = create_app(settings, accept_when_open=is_worker)
     if not is_worker:
         announce(settings, listening)
     return serve(application, listening, drain_s=settings.drain_s)

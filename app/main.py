@@ -55,10 +55,14 @@ class Application:
     openapi: Callable[[], dict[str, Any]]
 
 
-def create_app(settings: Settings, opener: Opener = open_serving) -> Application:
-    """Return the application; ``opener`` opens what answers, so that a test can pass its own.
+def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when_open: bool = False) -> Application:
+    """Return the application.
 
-    The parts are opened behind the listening socket: probes and a clear 503 answer from the first moment.
+    Args:
+        settings: Every setting.
+        opener: Opens what answers, so that a test can pass its own.
+        accept_when_open: By default probes and a clear 503 answer from the first moment, while the parts are opened.
+            One worker of several takes no connection before it can answer it: another worker can.
 
     Raises:
         InvalidSetting: If a key file cannot be read.
@@ -71,8 +75,11 @@ def create_app(settings: Settings, opener: Opener = open_serving) -> Application
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         stop = asyncio.Event()
-        owner = asyncio.create_task(_own(opener(settings, metrics), service, stop), name="owner-of-parts")
+        opened = asyncio.Event()
+        owner = asyncio.create_task(_own(opener(settings, metrics), service, opened, stop), name="owner-of-parts")
         try:
+            if accept_when_open:
+                await opened.wait()
             yield
         finally:
             stop.set()
@@ -98,11 +105,14 @@ def create_app(settings: Settings, opener: Opener = open_serving) -> Application
     return Application(asgi, service, app.openapi)
 
 
-async def _own(parts: AbstractAsyncContextManager[Serving], service: Service, stop: asyncio.Event) -> None:
+async def _own(
+    parts: AbstractAsyncContextManager[Serving], service: Service, opened: asyncio.Event, stop: asyncio.Event
+) -> None:
     """Open the parts, keep them until the end, close them: one task, because timeouts inside belong to it."""
     try:
         async with parts as serving:
             service.serving = serving
+            opened.set()
             logger.info("ready", extra={"model": serving.name, "version": serving.version})
             await stop.wait()
             service.serving = None
@@ -111,6 +121,8 @@ async def _own(parts: AbstractAsyncContextManager[Serving], service: Service, st
     except Exception as error:
         service.failure = f"the service could not be opened: {type(error).__name__}: {error}"
         logger.exception("the service could not be opened")
+    finally:
+        opened.set()
 
 
 def _guards(settings: Settings) -> Guards:
