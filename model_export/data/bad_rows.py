@@ -70,11 +70,17 @@ class BadRows:
         """
         if self.total <= max_bad_rows:
             return
-        shown = "\n  ".join(self.examples)
         raise DataError(
             f"{self.total:,} bad rows ({self.summary()}), expected at most {max_bad_rows:,}; mend them, or leave them "
-            f"out with --max-bad-rows {self.total}. The first:\n  {shown}"
+            f"out with --max-bad-rows {self.total}. The first:{self._shown()}"
         )
+
+    def nothing_left(self, what: str) -> DataError:
+        """Return the error for an input in which every ``what`` is bad."""
+        return DataError(f"no {what} is left, expected at least one; bad rows: {self.summary()}{self._shown()}")
+
+    def _shown(self) -> str:
+        return "".join(f"\n  {example}" for example in self.examples)
 
 
 class Kind:

@@ -158,7 +158,7 @@ class InteractionTable:
             DataError: If there is no good row.
         """
         if not len(self):
-            raise DataError("no interaction is left, expected at least one")
+            raise self._bad_rows.nothing_left("interaction")
         coded = self._sorted()
         users, items, actions = (
             pa.array(book.names, pa.string()) for book in (self._users, self._items, self._actions)

@@ -42,9 +42,10 @@ def build_item_table(
     Raises:
         DataError: If a text column does not exist, or no item is left.
     """
-    table = pa.concat_tables((_good_rows(batches, bad_rows)), promote_options="permissive")
-    if not table.num_rows:
-        raise DataError("no item is left in the item file, expected at least one")
+    tables = [table for table in _good_rows(batches, bad_rows) if table.num_rows]
+    if not tables:
+        raise bad_rows.nothing_left("item")
+    table = pa.concat_tables(tables, promote_options="permissive")
     table = _typed(table)
     chosen = _text_columns(table, text_columns)
     note(f"item texts are made of: {', '.join(chosen) or 'nothing but the id'}")

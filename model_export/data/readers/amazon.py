@@ -107,7 +107,8 @@ def plain_text(value: str) -> str:
     """
     if "&" in value or "<" in value:
         value = TAG.sub(" ", html.unescape(value))
-    return " ".join(value[: 2 * LONGEST_VALUE].split())[:LONGEST_VALUE]
+    flat = " ".join(value[: 2 * LONGEST_VALUE].split())
+    return flat.replace(" , ", " ").replace("., ", ". ")[:LONGEST_VALUE]
 
 
 def _products(path: Path, edition: _Edition, bad_rows: BadRows) -> RowBatches:

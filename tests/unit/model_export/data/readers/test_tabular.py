@@ -92,7 +92,9 @@ def test_quoted_fields_may_hold_delimiters_quotes_and_line_breaks(prepare: Prepa
 
 def test_a_byte_order_mark_and_windows_line_ends_are_understood(prepare: Prepare) -> None:
     """A file as Excel saves it reads like any other."""
-    done = prepare("csv", {"interactions.csv": b"\xef\xbb\xbf" + EVENTS.replace("\n", "\r\n").encode(), "items.csv": ITEMS})
+    done = prepare(
+        "csv", {"interactions.csv": b"\xef\xbb\xbf" + EVENTS.replace("\n", "\r\n").encode(), "items.csv": ITEMS}
+    )
     assert len(done.events()) == 3
 
 
@@ -140,7 +142,11 @@ def test_unused_items_are_kept_unless_dropped(prepare: Prepare) -> None:
         (EVENTS + "3,a\n", ITEMS, "interactions.csv line 5: 2 fields, expected 3: '3,a'"),
         (EVENTS + ",a,5\n", ITEMS, "interactions.csv line 5: the user_id is empty"),
         (EVENTS + "3,,5\n", ITEMS, "interactions.csv line 5: the item_id is empty"),
-        (EVENTS + "3,a,soon\n", ITEMS, "interactions.csv line 5: the timestamp 'soon' is no time between 1970 and 2100"),
+        (
+            EVENTS + "3,a,soon\n",
+            ITEMS,
+            "interactions.csv line 5: the timestamp 'soon' is no time between 1970 and 2100",
+        ),
         (EVENTS + "3,a,\n", ITEMS, "interactions.csv line 5: the timestamp '' is no time between 1970 and 2100"),
         (EVENTS + "3,a,-5\n", ITEMS, "interactions.csv line 5: the timestamp '-5' is no time between 1970 and 2100"),
         ("user_id,item_id,timestamp\n1,a,x\n", ITEMS, "1 bad rows (1 bad timestamp), expected at most 0"),
@@ -174,9 +180,7 @@ def test_bad_rows_up_to_the_limit_are_left_out_and_shown(prepare: Prepare) -> No
 
 def test_one_bad_row_more_than_the_limit_is_refused(prepare: Prepare) -> None:
     """The message says how many there are and how to leave them out."""
-    done = prepare(
-        "csv", {"interactions.csv": EVENTS + "3,z,5\n3,z,6\n", "items.csv": ITEMS}, "--max-bad-rows", "1"
-    )
+    done = prepare("csv", {"interactions.csv": EVENTS + "3,z,5\n3,z,6\n", "items.csv": ITEMS}, "--max-bad-rows", "1")
     assert done.code == 2
     assert "2 bad rows (2 unknown item), expected at most 1" in done.said
     assert "--max-bad-rows 2" in done.said
@@ -210,7 +214,10 @@ def test_an_optional_column_asked_for_by_name_must_exist(prepare: Prepare) -> No
         ('{"user_id": 1, "item_id": "a", "timestamp": 5}\n\n[1]\n', "interactions.jsonl line 3: not a JSON object"),
         ('[{"user_id": 1}]', "interactions.jsonl begins with '[', expected JSON lines"),
         ("", "interactions.jsonl is empty, expected one JSON object a line"),
-        ('{"user_id": 1, "sku": "a", "timestamp": 5}\n', "has no member 'item_id' in its objects; the first has user_id, sku"),
+        (
+            '{"user_id": 1, "sku": "a", "timestamp": 5}\n',
+            "has no member 'item_id' in its objects; the first has user_id, sku",
+        ),
         ('{"user_id": null, "item_id": "a", "timestamp": 5}\n', "interactions.jsonl line 1: the user_id is empty"),
     ],
 )
@@ -227,10 +234,15 @@ def test_what_is_wrong_with_json_lines_is_one_clear_sentence(prepare: Prepare, l
         (b"no parquet", "interactions.parquet is not a Parquet file"),
         (_parquet({"user_id": [1], "item_id": ["a"]}), "interactions.parquet has no column 'timestamp'"),
         (
-            _parquet({"user_id": pa.array([], "int64"), "item_id": pa.array([], "str"), "timestamp": pa.array([], "int64")}),
+            _parquet(
+                {"user_id": pa.array([], "int64"), "item_id": pa.array([], "str"), "timestamp": pa.array([], "int64")}
+            ),
             "interactions.parquet has no rows",
         ),
-        (_parquet({"user_id": [1], "item_id": ["z"], "timestamp": [5]}), "interactions.parquet line 1: the item_id 'z'"),
+        (
+            _parquet({"user_id": [1], "item_id": ["z"], "timestamp": [5]}),
+            "interactions.parquet line 1: the item_id 'z'",
+        ),
     ],
 )
 def test_what_is_wrong_with_parquet_is_one_clear_sentence(prepare: Prepare, content: bytes, sentence: str) -> None:
