@@ -76,7 +76,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
             raise CommandError("--bundle needs --data, the prepared data that its questions come from")
         return subject_of_bundle(arguments.bundle, arguments.data, arguments.division)
     if arguments.run:
-        return subject_of_runs(arguments.run, device=arguments.device)
+        return subject_of_runs(arguments.run, test=arguments.split == "test", device=arguments.device)
     if arguments.data is None:
         raise CommandError("nothing to evaluate, expected --run, --bundle with --data, or --data alone")
     return subject_of_data(arguments.data, arguments.division)

@@ -90,7 +90,7 @@ def deep_dive(
     ours = scorers[OURS]
     print("diversity and calibration ...", flush=True)
     fitting, checking = _calibration_questions(subject, questions)
-    calibration = fit_calibration(scored_pairs(ours, fitting))
+    calibration = fit_calibration(scored_pairs(subject.unaware_of_validation or ours, fitting))
     pairs = scored_pairs(ours, checking, seed=1)
     return DeepDive(
         slices,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,8 +18,6 @@ from model_export.evaluation.comparison import OURS
 from model_export.evaluation.oracle import Oracle
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from app.contract.tensors import Float32Array
     from model_export.evaluation.scorers import CatalogScorer
 
@@ -37,7 +36,9 @@ class Subject:
         note: What ours was trained on, in words.
         vectors_ND: ``float32[N + 1, D]`` in which the likeness of listed items is measured.
         vectors_name: What those vectors are, in words.
-        data_folder: Where the prepared files are, if they are known.
+        data_folder: Where the prepared files are.
+        unaware_of_validation: Ours as it was before any refit, to fit calibration on validation questions; None where
+            there is no such model.
     """
 
     data: Dataset
@@ -47,6 +48,7 @@ class Subject:
     vectors_ND: Float32Array
     vectors_name: str
     data_folder: Path | None = None
+    unaware_of_validation: CatalogScorer | None = None
 
 
 def subject_of_data(folder: Path, split_name: str = LEAVE_ONE_OUT) -> Subject:
@@ -55,24 +57,40 @@ def subject_of_data(folder: Path, split_name: str = LEAVE_ONE_OUT) -> Subject:
     return Subject(data, split, [], "", text_vectors(data), "tf-idf of the texts", folder)
 
 
-def subject_of_runs(folders: list[Path], *, device: str = "cpu") -> Subject:
+def subject_of_runs(folders: list[Path], *, test: bool = True, device: str = "cpu") -> Subject:
     """Load trained runs of the same data; several are read as seeds of one model.
+
+    Args:
+        folders: Run folders.
+        test: Whether test questions will be asked: then the models that go live, which may have been refitted on the
+            validation events, else those that have not seen them.
+        device: Where the runs are scored.
 
     Raises:
         CommandError: If two runs were trained on different data or splits.
     """
     from model_export.evaluation.run_scorer import RunScorer
+    from model_export.run_directory import RunDirectory
     from model_export.training.trained_run import load_trained_run
 
-    runs = [load_trained_run(folder, device=device) for folder in folders]
+    runs = [load_trained_run(folder, device, selected=not test) for folder in folders]
     first = runs[0]
     for folder, run in zip(folders, runs, strict=True):
         if (run.data.fingerprint, run.split.name) != (first.data.fingerprint, first.split.name):
             message = f"{folder} was trained on other data or another split than {folders[0]}, expected the same"
             raise CommandError(message)
     scorers = [RunScorer(run.model, name=OURS) for run in runs]
+    unaware = RunScorer(load_trained_run(folders[0], device, selected=True).model, name=OURS) if test else scorers[0]
+    refitted = test and first.config.training.refit
     return Subject(
-        first.data, first.split, list(scorers), training_note(first.config), scorers[0].item_vectors, "our item vectors"
+        data=first.data,
+        split=first.split,
+        ours_S=list(scorers),
+        note="trained on train + validation (refit)" if refitted else "trained on train",
+        vectors_ND=scorers[0].item_vectors,
+        vectors_name="our item vectors",
+        data_folder=Path(RunDirectory(folders[0]).read_environment()["data"]),
+        unaware_of_validation=unaware,
     )
 
 
@@ -92,14 +110,6 @@ def subject_of_bundle(bundle_folder: Path, data_folder: Path, split_name: str = 
     note = f"bundle {bundle.manifest.name} {bundle.manifest.version}, {bundle.manifest.precision}"
     vectors_ND = np.asarray(bundle.item_table, np.float32)
     return Subject(data, split, [scorer], note, vectors_ND, "our item vectors", data_folder)
-
-
-def training_note(config: object) -> str:
-    """Say in words whether the run was refitted on validation events."""
-    refit = getattr(getattr(config, "training", config), "refit", None)
-    if refit is None:
-        return ""
-    return "trained on train + validation (refit)" if refit else "trained on train"
 
 
 def oracle_of(subject: Subject) -> Oracle | None:
