@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -53,23 +55,39 @@ class ItemVectors(nn.Module):
         direction = functional.normalize(projected_ND[:, :-1], dim=-1, eps=1e-6)
         return torch.cat([direction, projected_ND[:, -1:]], dim=-1)
 
-    def deltas(self) -> Tensor:
-        """Return float32[N + 1, D], what behaviour adds to each text; zeros in row 0 and for unknown items."""
-        if self.delta_bound == 0:
-            return torch.zeros_like(self.popularity).expand(-1, self.width)
-        squared = self.delta.square().sum(dim=-1, keepdim=True)
-        bounded = self.delta / torch.sqrt(1.0 + squared / self.delta_bound**2)
-        return torch.cat([bounded, self.popularity], dim=-1) * self.known
+    def deltas(self, rows: Tensor | None = None) -> Tensor:
+        """Return float32[N + 1, D], what behaviour adds to each text; zeros in row 0 and for unknown items.
 
-    def forward(self, id_dropout: float = 0.0) -> Tensor:
+        Args:
+            rows: int64[n], return only these.
+        """
+        delta: Tensor = self.delta if rows is None else self.delta[rows]
+        popularity: Tensor = self.popularity if rows is None else self.popularity[rows]
+        known = self.known if rows is None else self.known[rows]
+        if self.delta_bound == 0:
+            return torch.zeros_like(popularity).expand(-1, self.width)
+        if not math.isinf(self.delta_bound):
+            squared = delta.square().sum(dim=-1, keepdim=True)
+            delta = delta / torch.sqrt(1.0 + squared / self.delta_bound**2)
+        return torch.cat([delta, popularity], dim=-1) * known
+
+    def forward(
+        self, *, rows: Tensor | None = None, id_dropout: float = 0.0, fresh_text: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Return float32[N + 1, D], row 0 zeros.
 
         Args:
+            rows: int64[n], return only these.
             id_dropout: Share of the items whose delta is left out of this table.
+            fresh_text: ``(int64[m] positions in this table, float32[m, W])`` text vectors to use, with gradient.
         """
-        text_ND = self.from_text(self.text_vectors[1:])
-        table_ND = torch.cat([torch.zeros_like(text_ND[:1]), text_ND])
-        delta_ND = self.deltas()
+        text_NW = self.text_vectors if rows is None else self.text_vectors[rows]
+        if fresh_text is not None:
+            text_NW = text_NW.index_copy(0, *fresh_text)
+        delta_ND = self.deltas(rows)
         if id_dropout > 0:
-            delta_ND = delta_ND * (torch.rand_like(self.known) >= id_dropout)
-        return table_ND + delta_ND
+            delta_ND = delta_ND * (torch.rand_like(delta_ND[:, :1]) >= id_dropout)
+        if rows is None:
+            rows = torch.arange(len(text_NW), device=text_NW.device)
+        is_item_N1 = (rows > PADDING_ROW).to(text_NW.dtype).unsqueeze(1)
+        return self.from_text(text_NW) * is_item_N1 + delta_ND

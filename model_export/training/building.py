@@ -1,0 +1,75 @@
+"""A fresh ranker for a dataset."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import torch
+
+from model_export.modeling.item_vectors import ItemVectors
+from model_export.modeling.ranker import RankerShape, SequenceRanker
+from model_export.modeling.sequence_encoder import EncoderShape
+
+if TYPE_CHECKING:
+    from app.contract.tensors import Float32Array, Int64Array
+    from model_export.modeling.text_tower import TextTower
+    from model_export.run_config import RunConfig
+
+REPEATS_FROM: Final = 0.005
+"""Share of events whose user had the item before, from which on repeats are learned instead of ruled out."""
+
+
+def build_ranker(
+    config: RunConfig,
+    *,
+    text_vectors_NW: Float32Array,
+    counts_N: Int64Array,
+    actions: int,
+    objectives: int,
+    repeat_share: float,
+    text_tower: TextTower | None = None,
+) -> SequenceRanker:
+    """Return an untrained ranker; its random weights come from torch's generator.
+
+    Args:
+        config: Resolved.
+        text_vectors_NW: ``float32[N, W]`` whitened text vectors, row 1 first.
+        counts_N: ``int64[N + 1]`` training events of each row.
+        actions: How many kinds of events there are.
+        objectives: How many outcomes of an event there are.
+        repeat_share: Share of events whose user had the item before.
+        text_tower: Where the text encoder learns, too.
+    """
+    model = config.model
+    if None in (model.width, model.vector_width, model.blocks, model.history_length, model.dropout, model.delta_bound):
+        raise ValueError("the configuration leaves sizes open, expected one that was resolved")
+    known_N = counts_N > 0
+    known_N[0] = False
+    log_counts = np.log(np.maximum(counts_N, 1))
+    centred = np.where(known_N, log_counts - log_counts[known_N].mean(), 0.0) if known_N.any() else log_counts * 0.0
+    padded_text = np.concatenate([np.zeros((1, text_vectors_NW.shape[1]), np.float32), text_vectors_NW])
+    items = ItemVectors(
+        torch.from_numpy(padded_text),
+        torch.from_numpy(centred.astype(np.float32)),
+        torch.from_numpy(known_N),
+        width=model.vector_width or 0,
+        delta_bound=model.delta_bound or 0.0,
+    )
+    encoder_shape = EncoderShape(
+        width=model.width or 0,
+        blocks=model.blocks or 0,
+        heads=model.heads,
+        dropout=model.dropout or 0.0,
+        use_time=bool(model.use_time),
+    )
+    shape = RankerShape(
+        encoder=model.encoder,
+        encoder_shape=encoder_shape,
+        history_length=model.history_length or 0,
+        actions=actions,
+        objectives=objectives,
+        interests=model.interests,
+        repeats=repeat_share >= REPEATS_FROM,
+    )
+    return SequenceRanker(shape, items, text_tower)

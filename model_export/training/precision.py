@@ -1,0 +1,39 @@
+"""In which precision the large products of a training step are made."""
+
+from __future__ import annotations
+
+import torch
+
+from model_export.errors import CommandError
+
+
+def product_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the dtype of products with the catalogue.
+
+    ``auto`` is bfloat16 on CUDA and on processors with bfloat16 instructions (AMX: 2.4 times the speed of float32).
+
+    Args:
+        precision: ``auto``, ``bfloat16`` or ``float32``.
+        device: Where the products are made.
+    """
+    if precision == "auto":
+        fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device of a name; ``auto`` is CUDA where there is one.
+
+    Raises:
+        CommandError: If the device cannot be had; the processor is never a silent substitute.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise CommandError(f"the device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise CommandError(f"the device is {name!r}, but torch finds no CUDA here")
+    return device

@@ -1,0 +1,143 @@
+"""Everything around a training: reading the data, the run folder, the device, the final test."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from model_export.data.dataset import read_dataset
+from model_export.data.splits import split_by_name
+from model_export.data.statistics import statistics_of
+from model_export.errors import CommandError
+from model_export.modeling.text_tower import TextTower
+from model_export.run_directory import RunDirectory
+from model_export.training.capacity import resolved
+from model_export.training.distribution import join_processes, leave_processes
+from model_export.training.item_texts import encode_item_texts, save_text_encoder
+from model_export.training.material import TrainingMaterial, event_counts
+from model_export.training.outcomes import outcomes_of
+from model_export.training.precision import chosen_device
+from model_export.training.progress import Progress
+from model_export.training.session import TrainingSession
+from model_export.training.validation import hit_rate_at, masked_ranks, ndcg_at
+from model_export.training.weights_file import write_weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_export.modeling.ranker import SequenceRanker
+    from model_export.run_config import RunConfig
+
+_TEXT_CACHE: Final = ".text_vectors"
+"""Beside the prepared data, so that every run on it shares the encoded texts."""
+
+
+class TrainingRun:
+    """One ``train`` command.
+
+    Args:
+        data_folder: What ``prepare`` wrote.
+        run_folder: Of the run; may hold an unfinished one.
+        config: As the user gave it.
+        device: ``auto`` or a torch device.
+    """
+
+    def __init__(self, data_folder: Path, run_folder: Path, config: RunConfig, *, device: str = "auto") -> None:
+        self._data_folder = data_folder
+        self._directory = RunDirectory(run_folder)
+        self._config = config
+        self._device = chosen_device(device)
+
+    def run(self) -> int:
+        """Train to the end, or go on to it; return 0."""
+        distribution = join_processes()
+        logger = self._directory.logger(quiet=not distribution.is_first)
+        if self._directory.weights_file.is_file():
+            logger.info("%s is complete already; nothing to do", self._directory.folder)
+            return 0
+        curves = self._directory.tensorboard_folder if distribution.is_first else None
+        progress = Progress(logger, curves, show_bar=None if distribution.is_first else False)
+        try:
+            material = self._material(progress)
+            config = self._resolved(material, progress, is_first=distribution.is_first)
+            session = TrainingSession(
+                material=material,
+                config=config,
+                directory=self._directory,
+                device=self._device,
+                distribution=distribution,
+                progress=progress,
+            )
+            model = session.run()
+            if distribution.is_first:
+                self._finish(model, material, session, progress)
+        finally:
+            progress.close()
+            leave_processes()
+        return 0
+
+    def _material(self, progress: Progress) -> TrainingMaterial:
+        prepared = read_dataset(self._data_folder)
+        data, split = split_by_name(prepared, self._config.split)
+        statistics = statistics_of(data)
+        progress.note(
+            f"{statistics.users} users, {statistics.items} items, {statistics.events} events; "
+            + (
+                "timestamps are real"
+                if statistics.timestamps_are_real
+                else "only the order of events is known, times are ignored"
+            )
+        )
+        trained_rows = np.flatnonzero(event_counts(data, split.train_ends))
+        texts = encode_item_texts(
+            data.item_texts(),
+            self._config.text,
+            cache_folder=self._data_folder / _TEXT_CACHE,
+            known_positions=trained_rows - 1,
+        )
+        return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))
+
+    def _resolved(self, material: TrainingMaterial, progress: Progress, *, is_first: bool) -> RunConfig:
+        """Return the resolved configuration; an unfinished run must have been started with the same one."""
+        config = resolved(self._config, material.statistics)
+        if self._directory.config_file.is_file():
+            if self._directory.read_config() != config:
+                raise CommandError(
+                    f"{self._directory.folder} holds an unfinished run with another configuration "
+                    f"({self._directory.config_file.name}); give the same options, or another folder"
+                )
+        elif is_first:
+            self._directory.write_environment(data_folder=self._data_folder, fingerprint=material.data.fingerprint)
+            self._directory.write_config(config)
+        model = config.model
+        progress.note(
+            f"{model.encoder}, {model.blocks} blocks, {model.width} wide, vectors of {model.vector_width}, history of "
+            f"{model.history_length}, dropout {model.dropout}"
+        )
+        return config
+
+    def _finish(
+        self, model: SequenceRanker, material: TrainingMaterial, session: TrainingSession, progress: Progress
+    ) -> None:
+        """Measure the test targets once and write what the run is for."""
+        started_s = time.monotonic()
+        ranks_T = masked_ranks(model, material.data, material.split.test)
+        test = {"NDCG@10": ndcg_at(ranks_T, 10), "HR@10": hit_rate_at(ranks_T, 10)}
+        metrics: dict[str, Any] = {
+            "test": test,
+            "refit": self._config.training.refit,
+            "validation": {"NDCG@10": session.selection.best_ndcg, "epoch": session.selection.best_epoch},
+            "training_minutes": round(session.selection.minutes, 2),
+            "test_seconds": round(time.monotonic() - started_s, 1),
+            "epochs": session.selection.history,
+        }
+        self._directory.write_metrics(metrics)
+        if isinstance(model.text_tower, TextTower):
+            save_text_encoder(model.text_tower, self._config.text, self._directory.text_encoder_folder)
+        write_weights(model, self._directory.weights_file, material.texts.whitening)
+        minutes = session.selection.minutes
+        progress.note(
+            f"test NDCG@10 {test['NDCG@10']:.4f}, HR@10 {test['HR@10']:.4f} after {minutes:.1f} minutes of training"
+        )
