@@ -1,0 +1,74 @@
+"""The warm-up chooses by what it measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
+
+
+class CountingModel:
+    """Scores are row numbers; a batch of `differs_from` requests or more gives other bits."""
+
+    def __init__(self, differs_from=None) -> None:
+        self.differs_from = differs_from
+        self.shapes = set()
+
+    def score(self, batch):
+        self.shapes.add(batch.candidate_rows_BC.shape)
+        scores = batch.candidate_rows_BC.astype(np.float32)
+        if self.differs_from is not None and len(scores) >= self.differs_from:
+            scores += 1e-3
+        return scores
+
+    def score_catalog(self, history):
+        return np.zeros((len(history.rows_BH), 11), np.float32)
+
+
+def plan(**changes):
+    return WarmUpPlan(**{"rows": 11, "history_length": 5, "on_gpu": False, "cores": 4, **changes})
+
+
+def test_on_a_cpu_there_are_as_many_workers_as_cores():
+    """Without a setting, runs go side by side on every core."""
+    policy = warm_up(CountingModel(), plan(batching="off")).policy
+    assert (policy.workers, policy.max_batch, policy.inline_below_s) == (4, 1, 0.0)
+
+
+def test_one_core_needs_no_thread():
+    """A process with one core may run short requests on the event loop."""
+    assert warm_up(CountingModel(), plan(cores=1, batching="off")).policy.inline_below_s > 0
+
+
+def test_on_a_gpu_there_is_one_worker():
+    """On a GPU one worker takes what has queued, and nothing runs on the event loop."""
+    policy = warm_up(CountingModel(), plan(on_gpu=True, batching="on")).policy
+    assert (policy.workers, policy.inline_below_s) == (1, 0.0)
+    assert policy.max_batch == 32
+    assert policy.layout.candidate_buckets
+
+
+def test_batch_sizes_that_change_the_scores_are_not_used():
+    """A batch size whose scores differ in any bit from a lone request's is left out."""
+    policy = warm_up(CountingModel(differs_from=8), plan(batching="on")).policy
+    assert policy.layout.batch_buckets == (1, 2, 4)
+
+
+def test_no_request_is_longer_than_allowed():
+    """The measured candidates do not exceed what a request may name."""
+    model = CountingModel()
+    measured = warm_up(model, plan(max_candidates=64, batching="off"))
+    assert measured.curve.cells == (10, 64)
+    assert max(shape[1] for shape in model.shapes) == 64
+
+
+@pytest.mark.parametrize(("changes", "by"), [({}, "measured"), ({"workers": 2}, "setting"), ({"batching": "on"}, "setting")])  # fmt: skip
+def test_the_policy_says_who_chose_it(changes, by):
+    """`/info` shows whether a setting or the measurement decided."""
+    assert warm_up(CountingModel(), plan(**changes)).policy.describe()["chosen_by"] == by
+
+
+def test_this_process_has_a_core():
+    """Whatever the container's quota, at least one core is usable."""
+    assert usable_cores() >= 1
