@@ -72,14 +72,15 @@ class BadRows:
             return
         raise DataError(
             f"{self.total:,} bad rows ({self.summary()}), expected at most {max_bad_rows:,}; mend them, or leave them "
-            f"out with --max-bad-rows {self.total}. The first:{self._shown()}"
+            f"out with --max-bad-rows {self.total}. The first:{self.shown()}"
         )
 
     def nothing_left(self, what: str) -> DataError:
         """Return the error for an input in which every ``what`` is bad."""
-        return DataError(f"no {what} is left, expected at least one; bad rows: {self.summary()}{self._shown()}")
+        return DataError(f"no {what} is left, expected at least one; bad rows: {self.summary()}{self.shown()}")
 
-    def _shown(self) -> str:
+    def shown(self) -> str:
+        """Return the examples, each on its own indented line."""
         return "".join(f"\n  {example}" for example in self.examples)
 
 

@@ -59,12 +59,7 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
         DataError: If the input is not what its format says, or has too many bad rows. Nothing is written then.
     """
     with new_prepared_folder(options.output) as folder:
-        item_table = None
-        if source.items is None:
-            say("the source has no item texts: the id stands in for the text, so new items cannot be ranked")
-        else:
-            wanted = options.text_columns if options.text_columns is not None else source.text_columns
-            item_table = build_item_table(source.items(), wanted, bad_rows, say)
+        item_table = _item_table(source, options, bad_rows)
         events = InteractionTable(
             None if item_table is None else item_table.column(columns.ITEM_ID).to_pylist(),
             action=options.action or source.action,
@@ -74,18 +69,11 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
         _collect(source, events)
         bad_rows.refuse_past(options.max_bad_rows)
         if bad_rows.total:
-            say(f"left out {bad_rows.total:,} bad rows ({bad_rows.summary()}):")
-            for example in bad_rows.examples:
-                say(f"  {example}")
+            say(f"left out {bad_rows.total:,} bad rows ({bad_rows.summary()}):{bad_rows.shown()}")
         say(f"sorting and writing {len(events):,} interactions")
         events.write(folder / columns.INTERACTIONS_FILE)
-        if item_table is None:
-            item_table = items_named_by_id(events.item_ids)
-        used = events.item_is_used()
-        if options.drop_unused_items:
-            item_table = item_table.filter(pa.array(used))
-        elif not used.all():
-            say(f"{int((~used).sum()):,} of {len(used):,} items have no interaction; they can still be recommended")
+        item_table = items_named_by_id(events.item_ids) if item_table is None else item_table
+        item_table = _without_unused(item_table, events, drop=options.drop_unused_items)
         pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
         counts = {
             "interactions": len(events),
@@ -97,6 +85,23 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
         (folder / REPORT_FILE).write_bytes(orjson.dumps(counts, option=orjson.OPT_INDENT_2) + b"\n")
     return counts
+
+
+def _item_table(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -> pa.Table | None:
+    if source.items is None:
+        say("the source has no item texts: the id stands in for the text, so new items cannot be ranked")
+        return None
+    wanted = options.text_columns if options.text_columns is not None else source.text_columns
+    return build_item_table(source.items(), wanted, bad_rows, say)
+
+
+def _without_unused(item_table: pa.Table, events: InteractionTable, *, drop: bool) -> pa.Table:
+    used = events.item_is_used()
+    if drop:
+        return item_table.filter(pa.array(used))
+    if not used.all():
+        say(f"{int((~used).sum()):,} of {len(used):,} items have no interaction; they can still be recommended")
+    return item_table
 
 
 def _collect(source: RawSource, events: InteractionTable) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+
+from tests.unit.model_export.data.raw_files import EVENTS, ITEMS, parquet_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.model_export.data.conftest import Prepare
-
-ITEMS = "item_id,title,category\na,Red lamp,Lighting\nb,Blue chair,Seating\n"
-EVENTS = "user_id,item_id,timestamp\n1,a,1600000000\n1,b,1600000100\n2,a,1600000050\n"
-
-
-def _parquet(table: dict[str, list[object]]) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.table(table), sink)
-    return sink.getvalue()
 
 
 def test_csv_becomes_interactions_in_time_order_and_items_with_text(prepare: Prepare) -> None:
@@ -47,7 +37,7 @@ def test_parquet_and_json_lines_say_the_same_as_csv(prepare: Prepare) -> None:
     """Parquet interactions with integer ids and gzipped JSON-lines items give what CSV gives."""
     lines = [{"item_id": 1, "title": "Lamp", "tags": ["red", "old"], "size": {"w": 1}}, {"item_id": 2, "title": None}]
     packed = gzip.compress("\n".join(json.dumps(line) for line in lines).encode())
-    events = _parquet({"user_id": [5, 6], "item_id": [1, 2], "timestamp": [1600000000, 1600000001]})
+    events = parquet_bytes({"user_id": [5, 6], "item_id": [1, 2], "timestamp": [1600000000, 1600000001]})
     done = prepare("csv", {"interactions.parquet": events, "items.jsonl.gz": packed})
     assert done.events() == [("5", "1", 1600000000000), ("6", "2", 1600000001000)]
     assert done.texts() == {"1": "Lamp. red, old", "2": "2"}
@@ -114,59 +104,6 @@ def test_unused_items_are_kept_unless_dropped(prepare: Prepare) -> None:
     assert list(prepare("csv", files, "--drop-unused-items").texts()) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("events", "items", "sentence"),
-    [
-        ("", ITEMS, "interactions.csv is empty, expected a header line and rows"),
-        ("user_id,item_id,timestamp\n", ITEMS, "interactions.csv has no rows, expected at least one"),
-        (EVENTS, "item_id,title\n", "items.csv has no rows, expected at least one"),
-        (
-            "user_id,product,timestamp\n1,a,5\n",
-            ITEMS,
-            "interactions.csv has no column 'item_id'; its columns are user_id, product, timestamp",
-        ),
-        ("user_id;item_id;timestamp\n1;a;5\n", ITEMS, "is the delimiter another one (--delimiter)?"),
-        ("user_id,item_id,item_id,timestamp\n1,a,a,5\n", ITEMS, "interactions.csv has the column 'item_id' twice"),
-        (EVENTS, "sku,title\na,Lamp\n", "items.csv has no column 'item_id'; its columns are sku, title"),
-        (
-            EVENTS,
-            "item_id,title\na,Lamp\nb,Caf\xe9\n".encode("latin-1"),
-            "items.csv line 3 is not utf-8 text (byte 0xe9 at column 6); name the encoding of the file with --encoding",
-        ),
-        (
-            EVENTS,
-            ITEMS + "a,Green lamp,Lighting\n",
-            "items.csv line 4: the item 'a' stands already on line 2, expected every item once",
-        ),
-        (EVENTS + "3,z,1600000000\n", ITEMS, "interactions.csv line 5: the item_id 'z' is not in the item file"),
-        (EVENTS + "3,a\n", ITEMS, "interactions.csv line 5: 2 fields, expected 3: '3,a'"),
-        (EVENTS + ",a,5\n", ITEMS, "interactions.csv line 5: the user_id is empty"),
-        (EVENTS + "3,,5\n", ITEMS, "interactions.csv line 5: the item_id is empty"),
-        (
-            EVENTS + "3,a,soon\n",
-            ITEMS,
-            "interactions.csv line 5: the timestamp 'soon' is no time between 1970 and 2100",
-        ),
-        (EVENTS + "3,a,\n", ITEMS, "interactions.csv line 5: the timestamp '' is no time between 1970 and 2100"),
-        (EVENTS + "3,a,-5\n", ITEMS, "interactions.csv line 5: the timestamp '-5' is no time between 1970 and 2100"),
-        ("user_id,item_id,timestamp\n1,a,x\n", ITEMS, "1 bad rows (1 bad timestamp), expected at most 0"),
-        (
-            "user_id,item_id,timestamp,rating\n1,a,5,good\n",
-            ITEMS,
-            "interactions.csv line 2: the rating 'good' is no number",
-        ),
-        (EVENTS, ITEMS + ",Sofa,Seating\n", "items.csv line 4: the item_id is empty"),
-    ],
-)
-def test_what_is_wrong_with_csv_is_one_clear_sentence(
-    prepare: Prepare, events: str | bytes, items: str | bytes, sentence: str
-) -> None:
-    """Wrong input ends with code 2, a sentence that names file, line and expectation, and nothing written."""
-    done = prepare("csv", {"interactions.csv": events, "items.csv": items})
-    assert done.code == 2
-    assert sentence in done.said
-
-
 def test_bad_rows_up_to_the_limit_are_left_out_and_shown(prepare: Prepare) -> None:
     """With --max-bad-rows the bad rows are counted by reason, shown with their lines, and left out."""
     events = EVENTS + "3,z,5\n\n4,a,never\n5,a\n"
@@ -207,85 +144,11 @@ def test_an_optional_column_asked_for_by_name_must_exist(prepare: Prepare) -> No
     assert "interactions.csv has no column 'what'" in done.said
 
 
-@pytest.mark.parametrize(
-    ("lines", "sentence"),
-    [
-        ('{"user_id": 1, "item_id": "a", "timestamp": 5}\nnonsense\n', "interactions.jsonl line 2: not JSON"),
-        ('{"user_id": 1, "item_id": "a", "timestamp": 5}\n\n[1]\n', "interactions.jsonl line 3: not a JSON object"),
-        ('[{"user_id": 1}]', "interactions.jsonl begins with '[', expected JSON lines"),
-        ("", "interactions.jsonl is empty, expected one JSON object a line"),
-        (
-            '{"user_id": 1, "sku": "a", "timestamp": 5}\n',
-            "has no member 'item_id' in its objects; the first has user_id, sku",
-        ),
-        ('{"user_id": null, "item_id": "a", "timestamp": 5}\n', "interactions.jsonl line 1: the user_id is empty"),
-    ],
-)
-def test_what_is_wrong_with_json_lines_is_one_clear_sentence(prepare: Prepare, lines: str, sentence: str) -> None:
-    """Wrong JSON lines end with code 2 and a sentence that names file, line and expectation."""
-    done = prepare("csv", {"interactions.jsonl": lines, "items.csv": ITEMS})
-    assert done.code == 2
-    assert sentence in done.said
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"no parquet", "interactions.parquet is not a Parquet file"),
-        (_parquet({"user_id": [1], "item_id": ["a"]}), "interactions.parquet has no column 'timestamp'"),
-        (
-            _parquet(
-                {"user_id": pa.array([], "int64"), "item_id": pa.array([], "str"), "timestamp": pa.array([], "int64")}
-            ),
-            "interactions.parquet has no rows",
-        ),
-        (
-            _parquet({"user_id": [1], "item_id": ["z"], "timestamp": [5]}),
-            "interactions.parquet line 1: the item_id 'z'",
-        ),
-    ],
-)
-def test_what_is_wrong_with_parquet_is_one_clear_sentence(prepare: Prepare, content: bytes, sentence: str) -> None:
-    """Wrong Parquet ends with code 2 and a sentence."""
-    done = prepare("csv", {"interactions.parquet": content, "items.csv": ITEMS})
-    assert done.code == 2
-    assert sentence in done.said
-
-
-def test_two_interactions_files_are_refused(prepare: Prepare) -> None:
-    """Which of two files is meant is not guessed."""
-    done = prepare("csv", {"interactions.csv": EVENTS, "interactions.jsonl": "{}", "items.csv": ITEMS})
-    assert done.code == 2
-    assert "has both interactions.csv and interactions.jsonl, expected one interactions file" in done.said
-
-
-def test_no_interactions_file_is_refused(prepare: Prepare) -> None:
-    """An input without interactions is told what is expected."""
-    done = prepare("csv", {"items.csv": ITEMS})
-    assert done.code == 2
-    assert "has no interactions file" in done.said
-
-
 def test_latin_1_reads_with_its_encoding_named(prepare: Prepare) -> None:
     """--encoding reads other encodings."""
     items = "item_id,title\na,Café\nb,Chair\n".encode("latin-1")
     done = prepare("csv", {"interactions.csv": EVENTS, "items.csv": items}, "--encoding", "latin-1")
     assert done.texts()["a"] == "Café"
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        (("--encoding", "klingon"), "--encoding is 'klingon', expected a known one"),
-        (("--delimiter", "ab"), "--delimiter is 'ab', expected one character"),
-        (("--max-bad-rows", "-1"), "--max-bad-rows is -1, expected 0 or more"),
-    ],
-)
-def test_senseless_options_are_refused(prepare: Prepare, options: tuple[str, ...], sentence: str) -> None:
-    """Options out of bounds end with a sentence."""
-    done = prepare("csv", {"interactions.csv": EVENTS, "items.csv": ITEMS}, *options)
-    assert done.code == 2
-    assert sentence in done.said
 
 
 def test_an_earlier_preparation_is_replaced_and_other_files_are_not(prepare: Prepare, tmp_path: Path) -> None:
