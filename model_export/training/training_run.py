@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from model_export.data.dataset import read_dataset
-from model_export.data.splits import split_by_name
-from model_export.data.statistics import statistics_of
 from model_export.errors import CommandError
 from model_export.modeling.text_tower import TextTower
 from model_export.run_directory import RunDirectory
 from model_export.training.capacity import resolved
 from model_export.training.distribution import join_processes, leave_processes
-from model_export.training.item_texts import encode_item_texts, save_text_encoder
-from model_export.training.material import TrainingMaterial, event_counts
-from model_export.training.outcomes import outcomes_of
+from model_export.training.item_texts import save_text_encoder
+from model_export.training.material_loading import load_material
 from model_export.training.precision import chosen_device
 from model_export.training.progress import Progress
 from model_export.training.session import TrainingSession
@@ -29,9 +23,7 @@ if TYPE_CHECKING:
 
     from model_export.modeling.ranker import SequenceRanker
     from model_export.run_config import RunConfig
-
-_TEXT_CACHE: Final = ".text_vectors"
-"""Beside the prepared data, so that every run on it shares the encoded texts."""
+    from model_export.training.material import TrainingMaterial
 
 
 class TrainingRun:
@@ -60,7 +52,7 @@ class TrainingRun:
         curves = self._directory.tensorboard_folder if distribution.is_first else None
         progress = Progress(logger, curves, show_bar=None if distribution.is_first else False)
         try:
-            material = self._material(progress)
+            material = load_material(self._data_folder, self._config, progress.note)
             config = self._resolved(material, progress, is_first=distribution.is_first)
             session = TrainingSession(
                 material=material,
@@ -77,27 +69,6 @@ class TrainingRun:
             progress.close()
             leave_processes()
         return 0
-
-    def _material(self, progress: Progress) -> TrainingMaterial:
-        prepared = read_dataset(self._data_folder)
-        data, split = split_by_name(prepared, self._config.split)
-        statistics = statistics_of(data)
-        progress.note(
-            f"{statistics.users} users, {statistics.items} items, {statistics.events} events; "
-            + (
-                "timestamps are real"
-                if statistics.timestamps_are_real
-                else "only the order of events is known, times are ignored"
-            )
-        )
-        trained_rows = np.flatnonzero(event_counts(data, split.train_ends))
-        texts = encode_item_texts(
-            data.item_texts(),
-            self._config.text,
-            cache_folder=self._data_folder / _TEXT_CACHE,
-            known_positions=trained_rows - 1,
-        )
-        return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))
 
     def _resolved(self, material: TrainingMaterial, progress: Progress, *, is_first: bool) -> RunConfig:
         """Return the resolved configuration; an unfinished run must have been started with the same one."""

@@ -1,0 +1,44 @@
+"""Reading prepared data and encoding its texts: all that a training needs before it begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from model_export.data.dataset import read_dataset
+from model_export.data.splits import split_by_name
+from model_export.data.statistics import statistics_of
+from model_export.training.item_texts import encode_item_texts
+from model_export.training.material import TrainingMaterial, event_counts
+from model_export.training.outcomes import outcomes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from model_export.run_config import RunConfig
+
+_TEXT_CACHE: Final = ".text_vectors"
+"""Beside the prepared data, so that every run on it shares the encoded texts."""
+
+
+def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], None]) -> TrainingMaterial:
+    """Read, split, describe and encode.
+
+    Args:
+        data_folder: What ``prepare`` wrote.
+        config: Its split and text encoder are what counts.
+        note: Told in a sentence what the data looks like.
+    """
+    data, split = split_by_name(read_dataset(data_folder), config.split)
+    statistics = statistics_of(data)
+    times = "timestamps are real" if statistics.timestamps_are_real else "only the order is known: times are ignored"
+    note(f"{statistics.users} users, {statistics.items} items, {statistics.events} events; {times}")
+    texts = encode_item_texts(
+        data.item_texts(),
+        config.text,
+        cache_folder=data_folder / _TEXT_CACHE,
+        known_positions=np.flatnonzero(event_counts(data, split.train_ends)) - 1,
+    )
+    return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))

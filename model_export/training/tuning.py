@@ -1,0 +1,160 @@
+"""Searching hyperparameters with Optuna: resumable, with pruning, reported in Markdown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import optuna
+
+from model_export.run_config import RunConfig, config_to_toml
+from model_export.run_directory import RunDirectory, write_text
+from model_export.training.capacity import resolved
+from model_export.training.distribution import Distribution
+from model_export.training.material_loading import load_material
+from model_export.training.precision import chosen_device
+from model_export.training.progress import Progress
+from model_export.training.session import TrainingSession
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_export.training.material import TrainingMaterial
+
+_STUDY: Final = "seqrank"
+
+
+class TrialProgress(Progress):
+    """Reports each epoch's validation NDCG@10 to Optuna, which may end the trial."""
+
+    trial: optuna.Trial
+
+    def epoch_done(self, entry: dict[str, Any], *, best_epoch: int) -> None:
+        """Report, then raise `optuna.TrialPruned` if others were better at this point."""
+        super().epoch_done(entry, best_epoch=best_epoch)
+        self.trial.report(entry["NDCG@10"], entry["epoch"])
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+class Tuning:
+    """A study in a folder; the same folder goes on with it.
+
+    Args:
+        data_folder: What ``prepare`` wrote.
+        folder: Gets ``study.sqlite3``, ``report.md``, ``best.toml`` and a folder a trial.
+        config: What the trials vary.
+        device: ``auto`` or a torch device.
+    """
+
+    def __init__(self, data_folder: Path, folder: Path, config: RunConfig, *, device: str = "auto") -> None:
+        self._folder = folder
+        self._config = replace(config, training=replace(config.training, refit=False))
+        self._device = chosen_device(device)
+        self._data_folder = data_folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._logger = RunDirectory(folder).logger()
+        self._study = optuna.create_study(
+            study_name=_STUDY,
+            storage=f"sqlite:///{folder / 'study.sqlite3'}",
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=config.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        )
+
+    def run(self, trials: int) -> None:
+        """Go on until the study has ``trials`` finished trials, pruned ones among them."""
+        material = load_material(self._data_folder, self._config, self._logger.info)
+        if not self._study.trials:
+            defaults = resolved(self._config, material.statistics)
+            self._study.enqueue_trial({name: _read(defaults, name) for name in _SPACE})
+        finished = [trial for trial in self._study.trials if trial.state.is_finished()]
+        for _ in range(trials - len(finished)):
+            self._study.optimize(lambda trial: self._trial(trial, material), n_trials=1)
+            self._write_report()
+
+    def _trial(self, trial: optuna.Trial, material: TrainingMaterial) -> float:
+        config = resolved(suggested(self._config, trial), material.statistics)
+        directory = RunDirectory(self._folder / f"trial-{trial.number:04d}")
+        progress = TrialProgress(self._logger, None)
+        progress.trial = trial
+        self._logger.info("trial %d: %s", trial.number, json.dumps(trial.params))
+        session = TrainingSession(
+            material=material,
+            config=config,
+            directory=directory,
+            device=self._device,
+            distribution=Distribution(),
+            progress=progress,
+        )
+        try:
+            session.run()
+        finally:
+            progress.close()
+        trial.set_user_attr("epoch", session.selection.best_epoch)
+        trial.set_user_attr("minutes", round(session.selection.minutes, 2))
+        return session.selection.best_ndcg
+
+    def _write_report(self) -> None:
+        """Write all trials, best first, and the best one's configuration."""
+        write_text(self._folder / "report.md", report(self._study))
+        if any(trial.state == optuna.trial.TrialState.COMPLETE for trial in self._study.trials):
+            best = suggested(self._config, optuna.trial.FixedTrial(self._study.best_params))
+            best = replace(best, training=replace(best.training, refit=True))
+            write_text(self._folder / "best.toml", config_to_toml(best))
+
+
+def suggested(config: RunConfig, trial: optuna.trial.BaseTrial) -> RunConfig:
+    """Return the configuration with what the trial suggests."""
+    model, training = config.model, config.training
+    for name, distribution in _SPACE.items():
+        section, key = name.split(".")
+        value = trial._suggest(name, distribution)  # type: ignore[attr-defined]  # noqa: SLF001
+        if section == "model":
+            model = replace(model, **{key: value})
+        else:
+            training = replace(training, **{key: value})
+    return replace(config, model=model, training=training)
+
+
+def report(study: optuna.Study) -> str:
+    """Return a Markdown table of the trials, best first."""
+    lines = [
+        "# Trials, by validation NDCG@10",
+        "",
+        "| trial | state | NDCG@10 | epoch | minutes | settings |",
+        "|---|---|---|---|---|---|",
+    ]
+    for trial in sorted(study.trials, key=lambda trial: -(trial.value or 0.0)):
+        settings = ", ".join(f"{name.split('.')[1]} {_short(value)}" for name, value in trial.params.items())
+        values = (trial.number, trial.state.name.lower(), _short(trial.value), trial.user_attrs.get("epoch", ""))
+        lines.append(
+            "| " + " | ".join(str(cell) for cell in (*values, trial.user_attrs.get("minutes", ""), settings)) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+_SPACE: Final[dict[str, Any]] = {
+    "model.width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
+    "model.vector_width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
+    "model.blocks": optuna.distributions.IntDistribution(1, 3),
+    "model.history_length": optuna.distributions.CategoricalDistribution((20, 50, 100, 200)),
+    "model.dropout": optuna.distributions.FloatDistribution(0.0, 0.7),
+    "model.delta_bound": optuna.distributions.FloatDistribution(0.1, 8.0, log=True),
+    "model.id_dropout": optuna.distributions.FloatDistribution(0.0, 0.5),
+    "model.interests": optuna.distributions.IntDistribution(1, 4),
+    "training.learning_rate": optuna.distributions.FloatDistribution(2e-4, 1e-2, log=True),
+    "training.weight_decay": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+}
+"""What is searched, by ``section.key`` of the configuration."""
+
+
+def _read(config: RunConfig, name: str) -> Any:
+    section, key = name.split(".")
+    return getattr(getattr(config, section), key)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
