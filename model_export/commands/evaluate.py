@@ -9,6 +9,7 @@ Writes report.md and its pictures beside the run.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what baselines know on the test set; train is what some papers do",
     )  # fmt: skip
     parser.add_argument("--users", type=int, metavar="N", help="only a seeded sample of the questions")
+    parser.add_argument(
+        "--impressions",
+        metavar="PART",
+        help="also AUC, MRR and nDCG over the labelled impressions of a part (MIND: dev)",
+    )
     parser.add_argument("--device", default="cpu", help="where the run is scored: cpu, cuda (cpu)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate; print the table; write JSON and report."""
+    from model_export.evaluation.comparison import OURS
     from model_export.evaluation.evaluation import EvaluationOptions, evaluate
     from model_export.evaluation.report import write_report
     from model_export.evaluation.tables import ranking_table
@@ -60,12 +67,29 @@ def run(arguments: argparse.Namespace) -> int:
     )
     evaluation = evaluate(subject, options)
     print(ranking_table(evaluation.models))
+    if arguments.impressions is not None:
+        evaluation.models[OURS]["impressions"] = _over_impressions(arguments, subject)
     if output is not None:
         print(f"report: {write_report(output, evaluation)}")
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(evaluation.models, indent=2, default=_plain) + "\n", "utf-8")
     return 0
+
+
+def _over_impressions(arguments: argparse.Namespace, subject: Subject) -> dict[str, float]:
+    """Return and print the metrics of the run's model over impressions, as the news field reports them."""
+    from model_export.evaluation.impression_file import RunImpressionScorer, read_impressions
+    from model_export.evaluation.impressions import impression_metrics
+    from model_export.training.trained_run import load_trained_run
+
+    if not arguments.run or subject.data_folder is None:
+        raise CommandError("--impressions needs --run, a run on data that has impressions")
+    scorer = RunImpressionScorer(load_trained_run(arguments.run[0]).model)
+    found = impression_metrics(scorer, read_impressions(subject.data_folder, subject.data, arguments.impressions))
+    print(f"{found.impressions} impressions of {arguments.impressions}: AUC {found.auc:.4f}, MRR {found.mrr:.4f}, "
+          f"nDCG@5 {found.ndcg_5:.4f}, nDCG@10 {found.ndcg_10:.4f}")  # fmt: skip
+    return asdict(found)
 
 
 def _subject(arguments: argparse.Namespace) -> Subject:
