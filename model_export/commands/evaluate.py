@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--impressions",
         metavar="PART",
-        help="also AUC, MRR and nDCG over the labelled impressions of a part (MIND: dev)",
+        help="also AUC, MRR and nDCG over the impressions of a part (MIND: dev)",
     )
     parser.add_argument("--device", default="cpu", help="where the run is scored: cpu, cuda (cpu)")
 

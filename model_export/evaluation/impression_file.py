@@ -61,13 +61,8 @@ def _impression(row: dict[str, Any], row_of_id: dict[str, int]) -> Impression:
     )
 
 
-def _rows(item_ids: object, row_of_id: dict[str, int]) -> Int64Array:
-    return (
-        np.array([row_of_id.get(item_id, 0) for item_id in item_ids], np.int64) if isinstance(item_ids, list) else _NONE
-    )
-
-
-_NONE = np.empty(0, np.int64)
+def _rows(item_ids: Sequence[str], row_of_id: dict[str, int]) -> Int64Array:
+    return np.array([row_of_id.get(item_id, 0) for item_id in item_ids], np.int64)
 
 
 class RunImpressionScorer:
