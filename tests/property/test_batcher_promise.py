@@ -1,5 +1,7 @@
 """The line's promise holds whatever arrives, leaves, fails and stops in whatever order."""
 
+# ruff: noqa: D102, ARG002 -- named for what they do
+
 from __future__ import annotations
 
 import asyncio

@@ -1,0 +1,164 @@
+"""Who is let in, with how much, how often."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from app.api.failures import RateLimited
+from app.api.keys import KeyFile, KeyRing, Scope, key_in
+from app.api.rate_limit import RateLimit
+from tests.api_house import ApiHouse
+
+RANK = {"user": "u", "items": ["i1"]}
+
+
+def bearer(key):
+    return {"authorization": f"Bearer {key}"}
+
+
+async def test_without_keys_everything_is_open():
+    """Empty means no auth."""
+    async with ApiHouse(api_keys="") as house:
+        assert (await house.rank(**RANK)).status_code == 200
+
+
+async def test_a_key_is_needed_and_travels_in_either_header():
+    """No or a bad key is 401 with a challenge; both headers carry good ones."""
+    async with ApiHouse(api_keys="alpha, beta") as house:
+        for headers in ({}, bearer("gamma"), {"x-api-key": "gamma"}, {"authorization": "Basic alpha"}):
+            answer = await house.client.post("/rank", json=RANK, headers=headers)
+            assert (answer.status_code, answer.json()["error_type"]) == (401, "unauthorized")
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert "gamma" not in answer.text
+        for headers in (bearer("alpha"), {"x-api-key": "beta"}, {"authorization": "bearer beta"}):
+            assert (await house.client.post("/rank", json=RANK, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics", "/openapi.json"])  # fmt: skip
+async def test_probes_are_never_behind_auth(path):
+    """Probes, metrics and documentation need no key."""
+    async with ApiHouse(api_keys="alpha", admin_keys="root") as house:
+        assert (await house.client.get(path)).status_code == 200
+
+
+async def test_one_kind_of_key_may_do_everything():
+    """Without admin keys the API keys may change items and forget users."""
+    async with ApiHouse(api_keys="alpha") as house:
+        assert (await house.client.delete("/users/u", headers=bearer("alpha"))).status_code == 200
+        assert (await house.client.delete("/users/u")).status_code == 401
+
+
+async def test_admin_keys_are_a_scope_of_their_own():
+    """With admin keys, a rank key is refused where something is changed, and an admin key may do both."""
+    async with ApiHouse(api_keys="alpha", admin_keys="root") as house:
+        refused = await house.client.put("/items", json=[], headers=bearer("alpha"))
+        assert (refused.status_code, refused.json()["error_type"]) == (403, "forbidden")
+        assert (await house.client.put("/items", json=[], headers=bearer("root"))).status_code == 200
+        assert (await house.client.post("/rank", json=RANK, headers=bearer("root"))).status_code == 200
+
+
+async def test_admin_keys_alone_leave_ranking_open():
+    """Only what changes things needs a key then."""
+    async with ApiHouse(admin_keys="root") as house:
+        assert (await house.rank(**RANK)).status_code == 200
+        assert (await house.client.delete("/users/u")).status_code == 401
+
+
+def test_keys_in_a_file_are_rotated_without_restart(tmp_path):
+    """A changed file counts after a second; an unreadable one keeps the last good keys."""
+    now = [0.0]
+    path = tmp_path / "keys"
+    path.write_text("# ours\nalpha\n\n")
+    ring = KeyRing(rank_file=KeyFile(path, clock=lambda: now[0]))
+    ring.check(b"alpha", Scope.RANK)
+    path.write_text("beta-2\n")
+    now[0] = 2.0
+    ring.check(b"beta-2", Scope.RANK)
+    with pytest.raises(Exception, match="not known"):
+        ring.check(b"alpha", Scope.RANK)
+    os.unlink(path)  # noqa: PTH108 -- a file that vanishes
+    now[0] = 4.0
+    ring.check(b"beta-2", Scope.RANK)
+
+
+def test_the_bearer_goes_before_the_other_header():
+    """Two keys: the bearer counts."""
+    assert key_in(b"Bearer a", b"b") == b"a"
+    assert key_in(b"Basic x", b"b") == b"b"
+    assert key_in(None, None) is None
+
+
+async def test_a_long_body_is_413_by_its_header_and_by_its_length():
+    """A body is refused by its announced length, and counted while it arrives where none is announced."""
+
+    async def chunks():
+        for _ in range(100):
+            yield b" " * 100
+
+    async with ApiHouse(max_body_bytes=1024) as house:
+        announced = await house.client.post("/rank", content=b" " * 2000)
+        streamed = await house.client.post("/rank", content=chunks())
+        framework = await house.client.put("/items", content=chunks())
+        for answer in (announced, streamed, framework):
+            assert (answer.status_code, answer.json()["error_type"]) == (413, "body_too_large")
+
+
+async def test_a_body_in_pieces_is_read():
+    """Chunked bodies within the limit are as good as whole ones."""
+
+    async def pieces():
+        for piece in (b'{"user": "u", ', b'"items": ["i1"]', b"}"):
+            yield piece
+
+    async with ApiHouse() as house:
+        assert (await house.client.post("/rank", content=pieces())).status_code == 200
+
+
+async def test_the_rate_limit_is_429_with_retry_after():
+    """A caller past its rate is refused, told when to come back, and others are not touched; probes are free."""
+    async with ApiHouse(api_keys="alpha,beta", rate_limit_per_s=0.5, rate_limit_burst=2) as house:
+        statuses = [(await house.client.post("/rank", json=RANK, headers=bearer("alpha"))) for _ in range(3)]
+        assert [answer.status_code for answer in statuses] == [200, 200, 429]
+        assert (statuses[2].headers["retry-after"], statuses[2].json()["error_type"]) == ("2", "rate_limited")
+        assert (await house.client.post("/rank", json=RANK, headers=bearer("beta"))).status_code == 200
+        assert (await house.client.get("/health/live")).status_code == 200
+
+
+def test_tokens_come_back_with_time():
+    """A bucket fills at its rate and never beyond its size."""
+    now = [0.0]
+    limit = RateLimit(2.0, 1, clock=lambda: now[0])
+    limit.take(b"a")
+    with pytest.raises(RateLimited) as refused:
+        limit.take(b"a")
+    assert refused.value.retry_after_s == pytest.approx(0.5)
+    now[0] = 100.0
+    limit.take(b"a")
+    with pytest.raises(RateLimited):
+        limit.take(b"a")
+
+
+def test_callers_are_forgotten_when_they_are_many(monkeypatch):
+    """Memory stays bounded: those with full buckets are dropped."""
+    monkeypatch.setattr("app.api.rate_limit.MOST_CALLERS", 3)
+    now = [0.0]
+    limit = RateLimit(1.0, 1, clock=lambda: now[0])
+    for caller in (b"a", b"b", b"c"):
+        limit.take(caller)
+    now[0] = 10.0
+    limit.take(b"d")
+    assert set(limit._buckets) == {b"d"}
+
+
+async def test_browsers_of_other_sites_are_not_invited_unless_set():
+    """CORS headers come for the origins of the setting only."""
+    origin = {"origin": "https://shop.example"}
+    async with ApiHouse() as house:
+        assert "access-control-allow-origin" not in (await house.client.get("/health", headers=origin)).headers
+    async with ApiHouse(cors_origins="https://shop.example", api_keys="alpha") as house:
+        answer = await house.client.get("/health", headers=origin)
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        preflight = await house.client.options("/rank", headers={**origin, "access-control-request-method": "POST"})
+        assert preflight.status_code == 200

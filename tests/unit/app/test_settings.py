@@ -1,0 +1,64 @@
+"""Settings are typed, bounded and spelt right, or the process does not start."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import InvalidSetting
+from app.settings import Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_the_machine(monkeypatch):
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("SEQRANK_"):
+            monkeypatch.delenv(name)
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch):
+    """An unknown ``SEQRANK_`` name stops the start and names what was probably meant."""
+    monkeypatch.setenv("SEQRANK_TIMEOUT_MSEC", "5")
+    with pytest.raises(InvalidSetting, match=r"SEQRANK_TIMEOUT_MSEC is no setting.*SEQRANK_TIMEOUT_MS\b"):
+        read_settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("TIMEOUT_MS", "0"), ("PROVIDER", "tpu"), ("WORKERS", "x")])  # fmt: skip
+def test_a_value_out_of_bounds_is_refused_by_name(monkeypatch, name, value):
+    """The sentence names the variable."""
+    monkeypatch.setenv(f"SEQRANK_{name}", value)
+    with pytest.raises(InvalidSetting, match=f"SEQRANK_{name}"):
+        read_settings()
+
+
+def test_the_command_line_goes_before_the_environment(monkeypatch):
+    """A given value wins, one that is not given does not."""
+    monkeypatch.setenv("SEQRANK_PORT", "1")
+    monkeypatch.setenv("SEQRANK_HOST", "h")
+    settings = read_settings(port=2, host=None)
+    assert (settings.port, settings.host) == (2, "h")
+
+
+def test_an_empty_variable_is_the_default(monkeypatch):
+    """Compose files pass empty strings for what is not set."""
+    monkeypatch.setenv("SEQRANK_API_KEYS", "")
+    monkeypatch.setenv("SEQRANK_MAX_ITEMS", "")
+    settings = read_settings()
+    assert (settings.names_in("api_keys"), settings.max_items) == ((), 2000)
+
+
+def test_secrets_do_not_show(monkeypatch):
+    """Printing the settings shows no key, URL or secret."""
+    monkeypatch.setenv("SEQRANK_API_KEYS", "alpha, beta,")
+    monkeypatch.setenv("SEQRANK_REDIS_URL", "redis://:hunter2@host")
+    settings = read_settings()
+    assert settings.names_in("api_keys") == ("alpha", "beta")
+    assert "alpha" not in repr(settings)
+    assert "hunter2" not in repr(settings)
+
+
+def test_settings_do_not_change():
+    """The settings are frozen."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]
