@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Connect = Callable[[Callable[[], asyncio.Protocol]], Awaitable[tuple[asyncio.BaseTransport, Any]]]
     """Opens a transport for a protocol, as ``loop.create_connection`` does, within its own time limit."""
 
+_ONE_LOOK_S: Final = 0.001
+"""A timer of this length fires after the loop has read its sockets once."""
+
 _PING: Final = b"*1\r\n$4\r\nPING\r\n"
 
 
@@ -137,7 +140,7 @@ class PipelinedReader:
             connection = await self._open(timeout_s)
             timeout_s -= loop.time() - started_s
         future = connection.send(command, loop.time())
-        expiry = loop.call_later(timeout_s, self._expire, connection, future)
+        expiry = loop.call_later(timeout_s, self._look_again, connection, future)
         try:
             reply = await future
         finally:
@@ -145,6 +148,15 @@ class PipelinedReader:
         if isinstance(reply, hiredis.ReplyError):
             raise reply_failure(str(reply), doing="read from Redis")
         return reply
+
+    def _look_again(self, connection: _Connection, future: asyncio.Future[Any]) -> None:
+        """Give up after one more look at the socket.
+
+        uvloop runs timers before it reads sockets. When something has kept the loop busy, the reply may well be there,
+        and neither the caller nor Redis is to blame.
+        """
+        if not future.done():
+            asyncio.get_running_loop().call_later(_ONE_LOOK_S, self._expire, connection, future)
 
     def _expire(self, connection: _Connection, future: asyncio.Future[Any]) -> None:
         if not future.done():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Self
 
 from app.errors import StorageUnavailable
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
     from app.storage.circuit_breaker import CircuitBreaker
 
+logger = logging.getLogger(__name__)
+
 
 class RecoveryProbe:
     """Owns one task that pings while the circuit is open.
 
-    Promise: at most one ping is under way; a ping that raises `StorageUnavailable` opens the circuit again; leaving the
-    context ends the task.
+    Promise: at most one ping is under way; a ping that raises opens the circuit again; the task ends when the context
+    is left and not before.
     """
 
     def __init__(
@@ -62,5 +65,7 @@ class RecoveryProbe:
             well = True
         except StorageUnavailable:
             pass
+        except Exception:
+            logger.exception("the probe of Redis failed in a way that nobody foresaw")
         finally:
             self._breaker.end_probe(well=well)

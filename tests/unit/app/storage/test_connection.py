@@ -1,0 +1,41 @@
+"""URLs and TLS files of Redis."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import InvalidSetting
+from app.storage.connection import RedisOptions, open_redis
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "begins with ''"),
+        ("localhost:6379", "expected one of redis://"),
+        ("http://localhost", "begins with 'http'"),
+        ("unix://", "names no socket"),
+        ("redis://:s3cret@localhost:notaport/0", "cannot be parsed"),
+        ("redis+cluster://:s3cret@localhost:notaport", "cannot be parsed"),
+    ],
+)
+async def test_a_wrong_url_is_a_sentence_that_does_not_repeat_it(url, sentence):
+    """The message says what is expected, and never shows a password."""
+    with pytest.raises(InvalidSetting, match=sentence) as failure:
+        async with open_redis(RedisOptions(url=url)):
+            pass
+    assert "s3cret" not in str(failure.value)
+
+
+async def test_a_missing_tls_file_is_a_sentence(tmp_path):
+    """A certificate authority that is not there is named before anything connects."""
+    with pytest.raises(InvalidSetting, match="TLS files for Redis cannot be used"):
+        async with open_redis(RedisOptions(url="rediss://localhost", tls_ca_file=str(tmp_path / "missing.pem"))):
+            pass
+
+
+@pytest.mark.parametrize("url", ["redis://localhost:1/0", "unix:///tmp/nobody.sock", "redis+cluster://localhost:1"])
+async def test_opening_asks_redis_nothing(url):
+    """A Redis that is down is no reason not to start."""
+    async with open_redis(RedisOptions(url=url)) as opened:
+        assert opened.is_cluster == url.startswith("redis+cluster")

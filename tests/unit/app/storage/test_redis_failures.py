@@ -1,0 +1,39 @@
+"""Sentences for what Redis says."""
+
+from __future__ import annotations
+
+import pytest
+from redis import exceptions
+
+from app.storage.redis_failures import reply_failure, storage_failure
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (exceptions.TimeoutError("Timeout reading from host"), "did not answer in time"),
+        (TimeoutError(), "did not answer in time"),
+        (exceptions.ConnectionError("Connection refused"), "cannot be reached"),
+        (ConnectionResetError(), "cannot be reached"),
+        (exceptions.BusyLoadingError("is loading", status_code="LOADING"), "still loading"),
+        (exceptions.ReadOnlyError("You can't write", status_code="READONLY"), "read-only replica"),
+        (exceptions.OutOfMemoryError("command not allowed", status_code="OOM"), "memory limit"),
+        (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), "cannot save to its disk"),
+        (exceptions.ResponseError("Command # 1 (GET k) of pipeline caused error: ('WRONGTYPE x',)"), "another program"),
+        (exceptions.ResponseError("ERR key user-secret-id"), "the error 'ERR'"),
+        (exceptions.RedisClusterException("slot 1 not covered"), "RedisClusterException"),
+    ],
+)
+def test_an_error_becomes_a_sentence(error, sentence):
+    """What was tried and what is wrong are named; Redis's own words, which may hold keys, are not."""
+    message = str(storage_failure(error, doing="store the events"))
+    assert message.startswith("could not store the events: ")
+    assert sentence in message
+    assert "user-secret-id" not in message
+
+
+def test_an_error_reply_becomes_a_sentence():
+    """The rank path's error replies are named alike."""
+    message = str(reply_failure("LOADING Redis is loading the dataset in memory", doing="read from Redis"))
+    assert message == "could not read from Redis: Redis is still loading its data"
+    assert "'ERR'" in str(reply_failure("ERR unknown", doing="read from Redis"))
