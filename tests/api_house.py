@@ -1,6 +1,6 @@
 """The whole HTTP interface over small stand-ins, without a socket."""
 
-# ruff: noqa: D102 -- named for what they do
+# ruff: noqa: D102, ARG002, ASYNC110 -- named for what they do; polls what has no event
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch):
         read_settings()
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "70000"), ("TIMEOUT_MS", "0"), ("PROVIDER", "tpu"), ("WORKERS", "x")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "70000"), ("TIMEOUT_MS", "0"), ("PROVIDER", "tpu"), ("WORKERS", "x")]
+)
 def test_a_value_out_of_bounds_is_refused_by_name(monkeypatch, name, value):
     """The sentence names the variable."""
     monkeypatch.setenv(f"SEQRANK_{name}", value)

@@ -36,7 +36,10 @@ async def test_a_key_is_needed_and_travels_in_either_header():
             assert (await house.client.post("/rank", json=RANK, headers=headers)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics", "/openapi.json"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    ["/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready", "/metrics", "/openapi.json"],
+)
 async def test_probes_are_never_behind_auth(path):
     """Probes, metrics and documentation need no key."""
     async with ApiHouse(api_keys="alpha", admin_keys="root") as house:

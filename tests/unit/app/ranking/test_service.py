@@ -1,5 +1,7 @@
 """Every query gets a list, and the list says what it is."""
 
+# ruff: noqa: D102 -- named for what they do
+
 from __future__ import annotations
 
 import time
