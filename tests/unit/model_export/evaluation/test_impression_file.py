@@ -14,7 +14,7 @@ def folder(tmp_path):
     """Write three impressions: one of train, one labelled and one unlabelled of dev."""
     rows = [
         {"part": "train", "history": ["i1"], "candidates": ["i2", "i3"], "clicked": [True, False]},
-        {"part": "dev", "history": ["i1", "no", "i4"], "candidates": ["i2", "no", "i3"], "clicked": [False, True, True]},
+        {"part": "dev", "history": ["i1", "x", "i4"], "candidates": ["i2", "x", "i3"], "clicked": [False, True, True]},
         {"part": "dev", "history": [], "candidates": ["i2"], "clicked": [None]},
     ]  # fmt: skip
     filled = [{"impression_id": "1", "user_id": "u", "timestamp": 5000, **row} for row in rows]
