@@ -101,6 +101,11 @@ class IdIndex:
         if row >= self._base_rows:
             self._id_of_new_row[row] = item_id
 
+    def clear_rows(self, rows: Int64Array) -> None:
+        """Forget whose those rows were: they are given to somebody else."""
+        for row in rows.tolist():
+            self._id_of_new_row.pop(row, None)
+
     def forget_changes(self) -> None:
         """Let every id lead where the bundle says."""
         self._changed.clear()

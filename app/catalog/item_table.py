@@ -176,6 +176,7 @@ class ItemTable:
     def _add_rows(self, vectors_ND: Float32Array) -> Int64Array:
         rows = self._vectors.add(vectors_ND)
         self._priors[rows] = self._neutral
+        self._index.clear_rows(rows)
         self._on_table_changed(self._vectors.view)
         return rows
 

@@ -118,7 +118,7 @@ def _read_header(path: Path) -> tuple[tuple[int, int], np.dtype[Any], int]:
     """Return shape, dtype and where the data begins."""
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BundleError(f"{path.name} cannot be mapped: {error}") from error
     if not isinstance(mapped, np.memmap) or mapped.ndim != 2 or mapped.dtype not in (np.float32, np.float16):  # noqa: PLR2004 - rows, D
         raise BundleError(f"{path.name} is {mapped.dtype}{list(mapped.shape)}, expected float32 or float16 [rows, D]")
