@@ -130,7 +130,7 @@ class FakeScorer:
         self.weights = []
         self.delay_s = 0.0
 
-    async def score(self, history, candidate_rows_C, *, objective_weights_O, deadline_s):
+    async def score(self, history, candidate_rows_C, *, objective_weights_O, deadline_s, alone=False):
         assert deadline_s > time.monotonic() - 1
         self.asked.append(candidate_rows_C)
         self.weights.append(objective_weights_O)

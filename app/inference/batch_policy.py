@@ -17,8 +17,8 @@ class BatchPolicy:
         layout: Shapes of runs.
         max_batch: Most requests in one run.
         max_cells: Most candidates in one run, padding included.
-        inline_below_s: A run that is predicted to be shorter is done on the event loop when nothing else is under way;
-            0 for never.
+        inline_below_s: A run that is predicted to be shorter is done on the event loop when no other request is being
+            ranked, or, with one worker, when no other run is under way; 0 for never.
         chosen_by: ``measured`` or ``setting``.
         measured: What the choice rests on, for ``/info``.
     """

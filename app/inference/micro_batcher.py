@@ -151,13 +151,15 @@ class MicroBatcher:
         *,
         objective_weights_O: Float32Array | None,
         deadline_s: float,
+        alone: bool = False,
     ) -> Float32Array:
         """Return ``float32[C]``. See `app.ranking.ports.Scorer`."""
         question = Question(history, candidate_rows_C, objective_weights_O)
         shape = self.policy.layout.shape_of(question)
         expected_s = self._predictor.predict_s(shape[1])
         job = Job(question, shape, deadline_s, expected_s, asyncio.get_running_loop().create_future())
-        if expected_s < self.policy.inline_below_s and self._quiet and self._open:
+        may_hold_loop = (alone or self.policy.workers == 1) and self._quiet and self._open
+        if may_hold_loop and expected_s < self.policy.inline_below_s:
             return self._score_inline(job)
         return await self._join(job)
 

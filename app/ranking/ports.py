@@ -47,6 +47,7 @@ class Scorer(Protocol):
         *,
         objective_weights_O: Float32Array | None,
         deadline_s: float,
+        alone: bool = False,
     ) -> Float32Array:
         """Return ``float32[C]``, one finite score a candidate, in the order given.
 
@@ -55,6 +56,7 @@ class Scorer(Protocol):
             candidate_rows_C: ``int64[C]`` item rows.
             objective_weights_O: Weights of the objectives, or None for the bundle's default.
             deadline_s: `time.monotonic` seconds after which nobody waits for the answer.
+            alone: Whether no other request is being ranked, so that a short run may hold the event loop.
 
         Raises:
             Overloaded: If the line is full. Nothing was started.

@@ -51,9 +51,15 @@ class CandidateScoring:
         self._catalog = catalog
 
     async def score(
-        self, history: EncodedHistory, candidates: Candidates, weights_O: Float32Array | None, budget: Budget
+        self,
+        history: EncodedHistory,
+        candidates: Candidates,
+        weights_O: Float32Array | None,
+        budget: Budget,
+        *,
+        alone: bool = False,
     ) -> Scored:
-        """Return the best scores that can be had until the budget's model deadline.
+        """Return the best scores that can be had until the budget's model deadline; ``alone`` as in `Scorer.score`.
 
         Raises:
             Overloaded: If the line is full.
@@ -69,7 +75,7 @@ class CandidateScoring:
         chosen, tail = (candidates, None) if affordable >= count else self._best_part(candidates, affordable)
         try:
             scores_S = await self._scorer.score(
-                history, chosen.rows_C, objective_weights_O=weights_O, deadline_s=deadline_s
+                history, chosen.rows_C, objective_weights_O=weights_O, deadline_s=deadline_s, alone=alone
             )
         except BudgetExceeded:
             return self.by_prior(candidates, Reason.MODEL_TIMEOUT)

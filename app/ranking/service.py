@@ -58,9 +58,17 @@ class RankingService:
         self._list_maker = list_maker
         self._objectives = tuple(objectives)
         self._rescored = rescored
+        self._under_way = 0
 
     async def rank(self, query: RankQuery, timer: StageTimer) -> Ranking:
         """Return the list. See the class for its promise."""
+        self._under_way += 1
+        try:
+            return await self._rank(query, timer)
+        finally:
+            self._under_way -= 1
+
+    async def _rank(self, query: RankQuery, timer: StageTimer) -> Ranking:
         weights_O = weights_of(query.objective, self._objectives)
         memory = await self._rememberer.recall(query)
         timer.lap("history")
@@ -72,7 +80,8 @@ class RankingService:
             candidates, failure = await self._given(query, memory, seen_rows, reasons), None
         timer.lap("candidates")
         if failure is None:
-            scored = await self._scoring.score(memory.history, candidates, weights_O, query.budget)
+            alone = self._under_way == 1
+            scored = await self._scoring.score(memory.history, candidates, weights_O, query.budget, alone=alone)
         else:
             scored = self._scoring.by_prior(candidates, failure)
         timer.lap("model")

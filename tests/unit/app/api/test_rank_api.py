@@ -192,7 +192,7 @@ async def test_a_model_that_fails_is_a_degraded_200(house, error):
 async def test_scores_survive_the_way_as_float32(house):
     """A score read by the client is bit-equal to the model's float32."""
 
-    async def thirds(history, rows, *, objective_weights_O, deadline_s):
+    async def thirds(history, rows, *, objective_weights_O, deadline_s, alone):
         return np.float32(1) / rows.astype(np.float32)
 
     house.scorer.score = thirds

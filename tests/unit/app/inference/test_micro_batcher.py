@@ -1,5 +1,7 @@
 """The line keeps each clause of its promise."""
 
+# ruff: noqa: D102 -- named for what they do
+
 from __future__ import annotations
 
 import asyncio
@@ -277,6 +279,23 @@ async def test_short_runs_on_one_core_stay_on_the_event_loop():
     async with batcher(Watching(), BatchPolicy(workers=1, inline_below_s=0.01)) as line:
         assert (await ask(line, 3)).tolist() == [3]
     assert threads == [threading.main_thread()]
+
+
+@pytest.mark.parametrize(("alone", "inline"), [(True, True), (False, False)])
+async def test_with_several_workers_only_a_lone_request_stays_on_the_event_loop(alone, inline):
+    """Where other requests are being ranked the loop is free for them, and the run goes to a thread."""
+    threads = []
+
+    class Watching(SlowModel):
+        def score(self, batch):
+            threads.append(threading.current_thread())
+            return super().score(batch)
+
+    async with batcher(Watching(), BatchPolicy(workers=2, inline_below_s=0.01)) as line:
+        await line.score(
+            EMPTY_HISTORY, np.array([1]), objective_weights_O=None, deadline_s=time.monotonic() + FAR_S, alone=alone
+        )
+    assert (threads == [threading.main_thread()]) is inline
 
 
 async def test_a_stuck_worker_is_noticed():
