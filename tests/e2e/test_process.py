@@ -1,0 +1,236 @@
+"""``python -m app`` as an operator sees it: real process, real socket, real Valkey."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ITEMS = [f"item-{n}" for n in range(1, 101)]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(data_dir, **settings):
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SEQRANK_")}
+    return {
+        **ours,
+        "SEQRANK_DATA_DIR": str(data_dir),
+        "SEQRANK_LOG_LEVEL": "warning",
+        "OMP_NUM_THREADS": "1",
+        **settings,
+    }
+
+
+def ask(port, method, path, body=None, timeout_s=10):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read() or b"null") if path != "/metrics" else answer.read().decode()
+    finally:
+        connection.close()
+
+
+def status_of(port, path):
+    try:
+        return ask(port, "GET", path, timeout_s=2)[0]
+    except OSError:
+        return None
+
+
+def until(condition, timeout_s=40):
+    give_up_s = time.monotonic() + timeout_s
+    while time.monotonic() < give_up_s:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen in time")
+
+
+@contextmanager
+def serving(bundle, data_dir, *arguments, **settings):
+    """Run the service; yield its port and process, ready."""
+    port = free_port()
+    command = [sys.executable, "-m", "app", "--bundle", str(bundle), "--port", str(port), *arguments]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(data_dir, **settings), stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        until(lambda: process.poll() is not None or status_of(port, "/health/ready") == 200)
+        assert process.poll() is None, process.stderr.read().decode()
+        yield port, process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def refused(*arguments, **settings):
+    """Run a command that must not serve; return its code and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        env=environment("unused", **settings),
+    )  # fmt: skip
+    return done.returncode, done.stderr.strip().splitlines()
+
+
+def test_a_missing_bundle_is_one_sentence_and_code_2(tmp_path):
+    """Without a bundle folder the process says so and ends."""
+    code, said = refused("--bundle", str(tmp_path / "nowhere"))
+    assert (code, len(said)) == (2, 1)
+    assert "does not exist" in said[0]
+
+
+def test_an_altered_bundle_is_one_sentence_and_code_2(tmp_path, tiny_bundle):
+    """A file that is not what the manifest says ends the process, naming the file."""
+    broken = shutil.copytree(tiny_bundle, tmp_path / "broken")
+    with (broken / "ranker.onnx").open("ab") as file:
+        file.write(b"x")
+    code, said = refused(
+        "--bundle", str(broken), "--port", "0", SEQRANK_DATA_DIR=str(tmp_path / "data"), SEQRANK_LOG_LEVEL="error"
+    )
+    assert (code, len(said)) == (2, 1)
+    assert "ranker.onnx" in said[0]
+
+
+def test_a_port_in_use_is_one_sentence_and_code_2(tiny_bundle):
+    """A port that somebody else has ends the process, naming the address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, said = refused("--bundle", str(tiny_bundle), "--port", str(port))
+    assert (code, len(said)) == (2, 1)
+    assert str(port) in said[0]
+
+
+@pytest.mark.parametrize("settings", [{"SEQRANK_TIMEOUT": "5"}, {"SEQRANK_TIMEOUT_MS": "soon"}])
+def test_a_bad_setting_is_one_sentence_and_code_2(tiny_bundle, settings):
+    """A misspelt name or a bad value ends the process."""
+    code, said = refused("--bundle", str(tiny_bundle), **settings)
+    assert (code, len(said)) == (2, 1)
+    assert "SEQRANK_TIMEOUT_MS" in said[0]
+
+
+def test_a_click_is_read_by_the_next_list_and_sigterm_drains(tiny_bundle, tmp_path):
+    """The whole way with a real store; then: readiness 503, the slow request finishes, the process ends with 0."""
+    with serving(tiny_bundle, tmp_path / "data", SEQRANK_DRAIN_S="1.5") as (port, process):
+        assert ask(port, "POST", "/feedback", {"user": "u", "item": "item-7", "action": "click"})[0] == 200
+        status, ranked = ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})
+        assert (status, ranked["history"]["used"], ranked["degraded"]) == (200, 1, False)
+        slow = SlowUpload(port)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: status_of(port, "/health/ready") == 503)
+        assert ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})[0] == 503
+        assert ask(port, "GET", "/health/live")[0] == 200
+        assert slow.finish() == 503
+        assert process.wait(10) == 0
+
+
+class SlowUpload:
+    """A request that is in flight when the signal comes: its body is not complete yet."""
+
+    def __init__(self, port) -> None:
+        self.body = json.dumps({"user": "u", "items": ITEMS}).encode()
+        self.connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+        head = f"POST /rank HTTP/1.1\r\nHost: x\r\nContent-Length: {len(self.body)}\r\n\r\n".encode()
+        self.connection.sendall(head + self.body[:10])
+        time.sleep(0.2)
+
+    def finish(self):
+        """Send the rest; return the answer's status."""
+        self.connection.sendall(self.body[10:])
+        status = int(self.connection.recv(65536).split(b" ")[1])
+        self.connection.close()
+        return status
+
+
+def test_a_second_signal_ends_it_at_once(tiny_bundle, tmp_path):
+    """Whoever signals twice does not want to wait."""
+    with serving(tiny_bundle, tmp_path / "data", SEQRANK_DRAIN_S="5") as (port, process):
+        process.send_signal(signal.SIGTERM)
+        until(lambda: status_of(port, "/health/ready") == 503)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2) == 128 + signal.SIGTERM
+
+
+def test_workers_share_port_store_and_metrics_and_are_replaced(tiny_bundle, tmp_path):
+    """Two workers answer on one port; their counts add up; a killed one comes back; SIGTERM ends all."""
+    with serving(tiny_bundle, tmp_path / "data", "--workers", "2") as (port, process):
+        until(lambda: len(workers_of(process)) == 2)
+        for _ in range(20):
+            assert ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})[0] == 200
+        metrics = ask(port, "GET", "/metrics")[1]
+        assert 'seqrank_rank_requests_total{outcome="full"} 20.0' in metrics
+        victim = workers_of(process)[0]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(now := workers_of(process)) == 2 and victim not in now)
+        assert until(lambda: status_of(port, "/health/ready") == 200)
+        children = workers_of(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def workers_of(process):
+    """Return the pids of the supervisor's worker processes."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"--inherited-socket" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_a_stopped_redis_degrades_and_comes_back(tiny_bundle, tmp_path):
+    """With the store stalled every list still comes; afterwards the history is read again."""
+    with serving(tiny_bundle, tmp_path / "data", SEQRANK_TIMEOUT_MS="300") as (port, process):
+        ask(port, "POST", "/feedback", {"user": "u", "item": "item-7"})
+        store = store_of(process)
+        os.kill(store, signal.SIGSTOP)
+        try:
+            answers = [ask(port, "POST", "/rank", {"user": "u", "items": ITEMS}) for _ in range(8)]
+        finally:
+            os.kill(store, signal.SIGCONT)
+        assert {status for status, _ in answers} == {200}
+        assert all(answer["degraded"] for _, answer in answers)
+        until(lambda: ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})[1]["history"]["used"] == 1)
+
+
+def store_of(process):
+    """Return the pid of the embedded Valkey."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return next(int(pid) for pid in children if "valkey" in Path(f"/proc/{pid}/comm").read_text())
+
+
+def test_many_clients_at_once_get_their_own_lists(tiny_bundle, tmp_path):
+    """Concurrent callers with different candidates each get exactly theirs back."""
+    wrong = []
+
+    def client(port, first):
+        items = [f"item-{n}" for n in range(first, first + 10)]
+        for _ in range(10):
+            status, answer = ask(port, "POST", "/rank", {"user": f"u{first}", "items": items, "timeout_ms": 5000})
+            if status != 200 or sorted(entry["item"] for entry in answer["items"]) != sorted(items):
+                wrong.append((status, answer))
+
+    with serving(tiny_bundle, tmp_path / "data") as (port, _):
+        threads = [threading.Thread(target=client, args=(port, first)) for first in range(1, 150, 15)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
