@@ -94,7 +94,7 @@ class TrainingConfig:
         objective_weight: Weight of the outcome heads' loss.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.01
     delta_weight_decay: float = 0.01
     warm_up_steps: int = 100
@@ -102,7 +102,7 @@ class TrainingConfig:
     positions_per_batch: int | None = None
     max_epochs: int = 60
     max_minutes: float = 0.0
-    patience: int = 5
+    patience: int = 4
     averaging: float = 0.99
     validation_targets: int = 10_000
     full_softmax_items: int = 20_000

@@ -27,7 +27,7 @@ class Capacity(NamedTuple):
 
 SPARSE: Final = Capacity(128, 128, 1, 0.4, 1.0, 4096)
 DENSE: Final = Capacity(128, 128, 2, 0.3, 1.0, 2048)
-HISTORY_LENGTHS: Final = (20, 50, 100)
+HISTORY_LENGTHS: Final = (50, 100)
 
 
 def is_dense(statistics: DataStatistics) -> bool:
@@ -37,8 +37,8 @@ def is_dense(statistics: DataStatistics) -> bool:
 
 
 def history_length_for(statistics: DataStatistics) -> int:
-    """Return the shortest of `HISTORY_LENGTHS` that holds twice the mean history; the longest if none does."""
-    wanted = 2.0 * statistics.mean_history
+    """Return the shortest of `HISTORY_LENGTHS` that holds four times the mean history; the longest if none does."""
+    wanted = 4.0 * statistics.mean_history
     return next((length for length in HISTORY_LENGTHS if length >= wanted), HISTORY_LENGTHS[-1])
 
 

@@ -62,16 +62,27 @@ class CatalogSoftmax(NamedTuple):
         return SoftmaxLoss(loss, log_sum_P)
 
     def add_seen(self, logits_CN: Tensor, predictions: Predictions, start: int, repeat_logit: Tensor) -> Tensor:
-        """Add the repeat logit to seen items in the chunk from prediction ``start`` on; return which, int64[2, S]."""
+        """Add the repeat logit to seen items of a chunk, in place.
+
+        Args:
+            logits_CN: Of the predictions from ``start`` on.
+            predictions: All P.
+            start: First prediction of the chunk.
+            repeat_logit: float32[].
+
+        Returns:
+            int64[2, S]: positions in the chunk and rows that got it; distinct where it is learned.
+        """
         size = len(logits_CN)
         bounds = torch.tensor([start, start + size], device=logits_CN.device)
         first, last = torch.searchsorted(predictions.seen_positions, bounds).tolist()
         pairs = torch.stack([predictions.seen_positions[first:last] - start, predictions.seen_rows[first:last]])
-        if not self.repeats:
+        if self.repeats:
+            keys = torch.unique(pairs[0] * logits_CN.shape[1] + pairs[1])
+            pairs = torch.stack([keys // logits_CN.shape[1], keys % logits_CN.shape[1]])
+        else:
             pairs = pairs[:, predictions.targets[start + pairs[0]] != pairs[1]]
-        logits_CN.index_put_(
-            (pairs[0], pairs[1]), repeat_logit.to(logits_CN.dtype).expand(pairs.shape[1]), accumulate=self.repeats
-        )
+        logits_CN[pairs[0], pairs[1]] = logits_CN[pairs[0], pairs[1]] + repeat_logit.to(logits_CN.dtype)
         return pairs
 
     def _mixture(self, predictions: Predictions, items_ND: Tensor, repeat_logit: Tensor) -> SoftmaxLoss:
