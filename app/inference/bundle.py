@@ -129,8 +129,8 @@ def open_bundle(
 def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
     try:
         table = np.load(path / ITEM_TABLE_FILE, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        message = f"{ITEM_TABLE_FILE} cannot be mapped: {error}"
+    except Exception as error:  # the header is Python text: damaged, it raises anything
+        message = f"{ITEM_TABLE_FILE} cannot be mapped: {str(error)[:300]}"
         raise BundleError(message) from error
     dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
     shape = (manifest.item_count + 1, manifest.vector_width)
@@ -149,8 +149,8 @@ def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
 def _open_items(path: Path, manifest: Manifest) -> pa.Table:
     try:
         items = pq.read_table(path / ITEMS_FILE, memory_map=True)
-    except (OSError, pa.ArrowException) as error:
-        message = f"{ITEMS_FILE} cannot be read: {error}"
+    except Exception as error:  # pyarrow raises more than its own exceptions on damaged files
+        message = f"{ITEMS_FILE} cannot be read: {str(error)[:300]}"
         raise BundleError(message) from error
     if items.num_rows != manifest.item_count:
         message = f"{ITEMS_FILE} has {items.num_rows} rows, expected item_count {manifest.item_count}"
