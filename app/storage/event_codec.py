@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from app.contract.events import NO_HISTORY, StoredHistory
 from app.contract.identity import key_of
 
+if TYPE_CHECKING:
+    from app.contract.tensors import UInt64Array
+
 RECORD: Final = np.dtype([("timestamp_ms", "<i8"), ("item", "<u8"), ("event", "<u8"), ("action", "<u8")])
 """One event: epoch milliseconds, then `app.contract.identity.key_of` of item id, event id and action; little-endian."""
 
 RECORD_BYTES: Final = RECORD.itemsize
+
+_TIMESTAMP, _ITEM, _EVENT, _ACTION = range(4)
+_FIELDS: Final = 4
 
 LATEST_TIMESTAMP_MS: Final = 1 << 47
 """Year 6429. Redis scripts compare timestamps as doubles, exact to 2^53; later ones are taken for damaged bytes."""
@@ -65,38 +71,36 @@ def decode_history(packed: bytes, *, catalog_version: int = 0) -> DecodedHistory
     """
     whole = len(packed) // RECORD_BYTES
     damaged = int(len(packed) % RECORD_BYTES > 0)
-    if not whole and not damaged and not catalog_version:
-        return DecodedHistory(NO_HISTORY, 0)
-    records = np.frombuffer(packed, dtype=RECORD, count=whole)
-    timestamps = records["timestamp_ms"]
-    sound = timestamps.view(np.uint64) < LATEST_TIMESTAMP_MS
-    if not sound.all():
-        damaged += int(whole - np.count_nonzero(sound))
-        records = records[sound]
-        timestamps = records["timestamp_ms"]
-    if not _is_ordered_and_unique(records):
-        records = _in_order_without_duplicates(records)
-        timestamps = records["timestamp_ms"]
+    if not whole:
+        return DecodedHistory(replace(NO_HISTORY, catalog_version=catalog_version), damaged)
+    # 4 fields, each contiguous: plain arrays cost a third of what fields of a structured one do
+    fields_4E = np.frombuffer(packed, dtype="<u8", count=whole * _FIELDS).reshape(whole, _FIELDS).T.copy()
+    if fields_4E[_TIMESTAMP].max() >= LATEST_TIMESTAMP_MS:  # as unsigned numbers, negative ones are larger still
+        fields_4E = fields_4E[:, fields_4E[_TIMESTAMP] < LATEST_TIMESTAMP_MS]
+        damaged += whole - fields_4E.shape[1]
+    if not _is_ordered_and_unique(fields_4E):
+        fields_4E = _in_order_without_duplicates(fields_4E)
     history = StoredHistory(
-        item_keys_E=records["item"].astype(np.uint64),
-        action_keys_E=records["action"].astype(np.uint64),
-        timestamps_ms_E=timestamps.astype(np.int64),
+        item_keys_E=fields_4E[_ITEM],
+        action_keys_E=fields_4E[_ACTION],
+        timestamps_ms_E=fields_4E[_TIMESTAMP].view(np.int64),
         catalog_version=catalog_version,
     )
     return DecodedHistory(history, damaged)
 
 
-def _is_ordered_and_unique(records: np.ndarray) -> bool:
+def _is_ordered_and_unique(fields_4E: UInt64Array) -> bool:
     """Tell whether there is nothing to repair, which the server's script sees to: the usual case, cheaply told."""
-    timestamps = records["timestamp_ms"]
-    if not (timestamps[1:] >= timestamps[:-1]).all():
+    timestamps = fields_4E[_TIMESTAMP]
+    if (timestamps[1:] < timestamps[:-1]).any():
         return False
-    events = np.sort(records["event"])
+    events = fields_4E[_EVENT].copy()
+    events.sort()
     return not (events[1:] == events[:-1]).any()
 
 
-def _in_order_without_duplicates(records: np.ndarray) -> np.ndarray:
-    """Return the records by time, ties and duplicates by stored position."""
-    _, first = np.unique(records["event"], return_index=True)
-    records = records[np.sort(first)]
-    return records[np.argsort(records["timestamp_ms"], kind="stable")]
+def _in_order_without_duplicates(fields_4E: UInt64Array) -> UInt64Array:
+    """Return the fields by time, ties and duplicates by stored position."""
+    _, first = np.unique(fields_4E[_EVENT], return_index=True)
+    fields_4E = fields_4E[:, np.sort(first)]
+    return fields_4E[:, np.argsort(fields_4E[_TIMESTAMP], kind="stable")]

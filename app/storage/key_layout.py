@@ -46,6 +46,7 @@ class KeyLayout:
         """Sorted set: item id by the version of its latest change."""
         self.item_version = f"{prefix}:{{items}}:version".encode()
         """Counter: the latest version."""
+        self._of_partition = [self._keys_of_partition(partition) for partition in range(LOG_PARTITIONS)]
 
     def token_of(self, user: str) -> str:
         """Return what stands for the user: the id itself, or its keyed hash when there is a secret."""
@@ -57,24 +58,24 @@ class KeyLayout:
         """Return the keys of a user."""
         token = self.token_of(user)
         partition = partition_of(token)
-        stem = f"{self._prefix}:{{{hash_tag(partition)}}}"
-        return UserKeys(
-            token=token,
-            partition=partition,
-            packed=f"{stem}:h:{token}".encode("utf-8", "surrogatepass"),
-            details=f"{stem}:e:{token}".encode("utf-8", "surrogatepass"),
-            log=self.log(partition),
-            catalog_version=self.catalog_version(partition),
-        )
+        packed, details, log, catalog_version = self._of_partition[partition]
+        name = token.encode("utf-8", "surrogatepass")
+        return UserKeys(token, partition, packed + name, details + name, log, catalog_version)
 
     def log(self, partition: int) -> bytes:
         """Return the stream key of a partition."""
-        return log_key(partition, prefix=self._prefix).encode()
+        return self._of_partition[partition][2]
 
     def catalog_version(self, partition: int) -> bytes:
         """Return the key of a partition's copy of the items' version."""
-        return f"{self._prefix}:{{{hash_tag(partition)}}}:items-version".encode()
+        return self._of_partition[partition][3]
 
     def catalog_versions(self) -> list[bytes]:
         """Return the keys of all copies."""
         return [self.catalog_version(partition) for partition in range(LOG_PARTITIONS)]
+
+    def _keys_of_partition(self, partition: int) -> tuple[bytes, bytes, bytes, bytes]:
+        """Return what a user's packed and details keys begin with, the log's key and the version's key."""
+        stem = f"{self._prefix}:{{{hash_tag(partition)}}}"
+        log = log_key(partition, prefix=self._prefix)
+        return f"{stem}:h:".encode(), f"{stem}:e:".encode(), log.encode(), f"{stem}:items-version".encode()
