@@ -25,4 +25,4 @@ IMPRESSIONS_SCHEMA: Final = pa.schema(
         (CLICKED, pa.list_(pa.bool_())),
     ]
 )
-"""``part`` is the folder that a row came from (train, dev), ``clicked`` is null where labels are held back."""
+"""``part`` is the folder that a row came from (train, dev), ``clicked`` has a null for a candidate without a label."""

@@ -172,7 +172,7 @@ def _impressions(folder: Path, parts: Sequence[Path]) -> RowBatches:
                 columns.TIMESTAMP: [behaviour.time_ms for behaviour in good],
                 HISTORY: [behaviour.history for behaviour in good],
                 CANDIDATES: [behaviour.candidates for behaviour in good],
-                CLICKED: [None if None in behaviour.clicked else behaviour.clicked for behaviour in good],
+                CLICKED: [behaviour.clicked for behaviour in good],
             }
             arrays = {field.name: pa.array(values[field.name], field.type) for field in IMPRESSIONS_SCHEMA}
             yield RawRows(file, np.array([behaviour.line for behaviour in good], np.int64), arrays)

@@ -68,7 +68,7 @@ def test_impressions_without_labels_have_none(prepare: Prepare) -> None:
     """The held-back test part has candidates only: no clicks come of it."""
     done = prepare("mind", {"behaviors.tsv": "1\tU1\t11/12/2019 9:05:58 AM\tN1 N2\tN3 N4\n", "news.tsv": NEWS})
     assert len(done.events()) == 2
-    assert pq.read_table(done.folder / "impressions.parquet").column("clicked").to_pylist() == [None]
+    assert pq.read_table(done.folder / "impressions.parquet").column("clicked").to_pylist() == [[None, None]]
 
 
 @pytest.mark.parametrize(
