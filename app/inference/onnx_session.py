@@ -63,7 +63,10 @@ def open_session(
         ProviderUnavailable: If the session got another provider than ``provider``.
     """
     try:
-        session = ort.InferenceSession(str(path), session_options(threads), providers=list(provider.session_providers))
+        # the binding's own fallback would go on with the CPU when a run fails, and print instead of raise
+        session = ort.InferenceSession(
+            str(path), session_options(threads), providers=list(provider.session_providers), enable_fallback=0
+        )
     except Exception as error:
         message = f"{path.name} cannot be loaded by ONNX Runtime {ort.__version__}: {str(error)[:300]}"
         raise BundleError(message) from error

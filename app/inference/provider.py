@@ -104,7 +104,9 @@ def _cuda_obstacle(options: dict[str, Any]) -> str | None:
     session_options = ort.SessionOptions()
     session_options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(_ONE_NODE_MODEL, session_options, providers=[(CUDA_PROVIDER, options)])
+        session = ort.InferenceSession(
+            _ONE_NODE_MODEL, session_options, providers=[(CUDA_PROVIDER, options)], enable_fallback=0
+        )
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime's exceptions share no base class
         return f"a session on CUDA cannot be opened: {str(error)[:300]}"
     if session.get_providers()[0] != CUDA_PROVIDER:

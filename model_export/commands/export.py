@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from model_export.training.trained_run import load_trained_run
 
     options = ExportOptions(precision=arguments.precision, name=arguments.name, sign_key=arguments.sign_key)
-    manifest = export_run(load_trained_run(arguments.run), arguments.bundle, options)
+    selected = load_trained_run(arguments.run, selected=True).model
+    manifest = export_run(load_trained_run(arguments.run), selected, arguments.bundle, options)
     print(f"\n{certificate_table([manifest])}\npublished {manifest.name} {manifest.version} at {arguments.bundle}")
     return 0

@@ -20,11 +20,13 @@ from model_export.onnx_export.draft import Draft, write_draft
 from model_export.onnx_export.graph_builder import OPSET
 from model_export.onnx_export.publish import bundle_draft, publish
 from model_export.onnx_export.tensor_listing import tensors_of
-from model_export.training.trained_run import TrainedRun, load_trained_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from model_export.modeling.ranker import SequenceRanker
+    from model_export.training.trained_run import TrainedRun
 
 
 _LIBRARIES: Final = ("numpy", "onnx", "onnxruntime", "tokenizers", "torch", "transformers")
@@ -46,12 +48,18 @@ class ExportOptions:
 
 
 def export_run(
-    run: TrainedRun, destination: Path, options: ExportOptions, *, say: Callable[[str], None] = print
+    run: TrainedRun,
+    selected: SequenceRanker,
+    destination: Path,
+    options: ExportOptions,
+    *,
+    say: Callable[[str], None] = print,
 ) -> Manifest:
     """Publish ``run`` at ``destination``.
 
     Args:
         run: The trained run.
+        selected: The run's model that has not trained on the validation questions: the calibration is fitted with it.
         destination: A folder that does not exist yet.
         options: See `ExportOptions`.
         say: Takes one line about each step.
@@ -64,9 +72,7 @@ def export_run(
         draft = write_draft(run, folder, options.precision, say)
         record, metrics = _certified(run, draft, options.precision, say)
         say("fitting the calibration on the validation questions")
-        # the model that goes live may have trained on these questions; the selected one has not
-        selected = RunScorer(load_trained_run(run.folder, selected=True).model)
-        pairs = scored_pairs(selected, Questions.of(run.data, run.split.validation))
+        pairs = scored_pairs(RunScorer(selected), Questions.of(run.data, run.split.validation))
         manifest = _manifest(run, options, calibration=fit_calibration(pairs).to_manifest(), folder=folder)
         manifest.parity.update(record)
         manifest.metrics.update(metrics)

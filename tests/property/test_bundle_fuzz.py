@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 
 def test_damaged_bundles_are_refused(tmp_path: Path) -> None:
-    """A hundred and twenty damaged bundles: nothing but `BundleError`, nothing accepted that differs from its hashes."""
+    """Of 120 damaged bundles none ends in anything but `BundleError`, none is accepted that differs from its hashes."""
     outcomes, surprises = fuzz(tmp_path, bundles=120, seed=7)
     assert surprises == []
     assert outcomes["refused"] > 100
