@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from starlette.middleware.cors import CORSMiddleware
@@ -72,19 +73,6 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
     observer = ServiceObserver(metrics, Pseudonyms(secret), slow_request_ms=settings.slow_request_ms)
     service = Service()
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        stop = asyncio.Event()
-        opened = asyncio.Event()
-        owner = asyncio.create_task(_own(opener(settings, metrics), service, opened, stop), name="owner-of-parts")
-        try:
-            if accept_when_open:
-                await opened.wait()
-            yield
-        finally:
-            stop.set()
-            await owner
-
     app, edge = build_application(
         service=service,
         observer=observer,
@@ -96,13 +84,29 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
         ),
         guards=_guards(settings),
         version=__version__,
-        lifespan=lifespan,
+        lifespan=_lifespan(partial(opener, settings, metrics), service, accept_when_open=accept_when_open),
     )
     origins = settings.names_in("cors_origins")
-    asgi: Any = edge
-    if origins:
-        asgi = CORSMiddleware(edge, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
-    return Application(asgi, service, app.openapi)
+    cors = CORSMiddleware(edge, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]) if origins else None
+    return Application(cors or edge, service, app.openapi)
+
+
+def _lifespan(
+    parts: Callable[[], AbstractAsyncContextManager[Serving]], service: Service, *, accept_when_open: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        opened, stop = asyncio.Event(), asyncio.Event()
+        owner = asyncio.create_task(_own(parts(), service, opened, stop), name="owner-of-parts")
+        try:
+            if accept_when_open:
+                await opened.wait()
+            yield
+        finally:
+            stop.set()
+            await owner
+
+    return lifespan
 
 
 async def _own(

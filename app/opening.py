@@ -54,17 +54,7 @@ async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
             store = await stack.enter_async_context(store_of(settings))
         finally:
             bundle = await opening
-        catalog = await stack.enter_async_context(
-            open_catalog(
-                bundle.path,
-                encoder=bundle.encoder,
-                encoder_name=bundle.manifest.version,
-                store=store.items,
-                on_table_changed=bundle.ranker.use_item_table,
-                spare_rows=settings.spare_rows,
-                check_every_s=settings.catalog_check_s,
-            )
-        )
+        catalog = await stack.enter_async_context(_catalog(bundle, store, settings))
         warmed = await asyncio.to_thread(_warm_up, bundle, settings)
         line = await stack.enter_async_context(_line(bundle, warmed, settings))
         certificate = await stack.enter_async_context(
@@ -158,6 +148,18 @@ def _line(bundle: Bundle, warmed: WarmUp, settings: Settings) -> MicroBatcher:
         predictor=LatencyPredictor(warmed.curve),
         catalog_predictor=LatencyPredictor(warmed.catalog_curve),
         max_waiting=settings.max_waiting,
+    )
+
+
+def _catalog(bundle: Bundle, store: Store, settings: Settings) -> AbstractAsyncContextManager[OnlineCatalog]:
+    return open_catalog(
+        bundle.path,
+        encoder=bundle.encoder,
+        encoder_name=bundle.manifest.version,
+        store=store.items,
+        on_table_changed=bundle.ranker.use_item_table,
+        spare_rows=settings.spare_rows,
+        check_every_s=settings.catalog_check_s,
     )
 
 

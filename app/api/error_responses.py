@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Final
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app import errors
 from app.api import failures
 from app.api.reply import Reply, json_reply
+from app.errors import (
+    BudgetExceeded,
+    EmptyCandidates,
+    InvalidRequest,
+    NotReady,
+    Overloaded,
+    ScoringFailed,
+    SeqrankError,
+    ShuttingDown,
+    StorageUnavailable,
+    UnknownItem,
+    UnknownModel,
+)
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -23,20 +35,20 @@ logger = logging.getLogger(__name__)
 
 TABLE: Final[dict[type[Exception], tuple[int, str]]] = {
     failures.MalformedBody: (400, "malformed"),
-    errors.EmptyCandidates: (400, "empty"),
+    EmptyCandidates: (400, "empty"),
     failures.BadKey: (401, "unauthorized"),
     failures.KeyOutOfScope: (403, "forbidden"),
-    errors.UnknownModel: (404, "unknown_model"),
-    errors.UnknownItem: (404, "unknown_item"),
+    UnknownModel: (404, "unknown_model"),
+    UnknownItem: (404, "unknown_item"),
     failures.BodyTooLarge: (413, "body_too_large"),
-    errors.InvalidRequest: (422, "validation"),
+    InvalidRequest: (422, "validation"),
     failures.RateLimited: (429, "rate_limited"),
-    errors.Overloaded: (429, "overloaded"),
-    errors.NotReady: (503, "not_ready"),
-    errors.ShuttingDown: (503, "draining"),
-    errors.StorageUnavailable: (503, "storage_unavailable"),
-    errors.ScoringFailed: (503, "model_failed"),
-    errors.BudgetExceeded: (504, "timeout"),
+    Overloaded: (429, "overloaded"),
+    NotReady: (503, "not_ready"),
+    ShuttingDown: (503, "draining"),
+    StorageUnavailable: (503, "storage_unavailable"),
+    ScoringFailed: (503, "model_failed"),
+    BudgetExceeded: (504, "timeout"),
 }
 """Error class -> status and ``error_type``; the first class in an error's ancestry that is listed counts."""
 
@@ -88,7 +100,7 @@ def install(app: FastAPI) -> None:
         return error_body(422, f"{where}: {first['msg']}", "validation").as_response()
 
     app.add_exception_handler(Exception, ours)
-    app.add_exception_handler(errors.SeqrankError, ours)
+    app.add_exception_handler(SeqrankError, ours)
     app.add_exception_handler(HTTPException, theirs)
     app.add_exception_handler(RequestValidationError, invalid)
 

@@ -13,7 +13,7 @@ from app.selection.list_rules import list_positions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.contract.tensors import Float32Array
+    from app.contract.tensors import Float32Array, Int64Array
     from app.ranking.candidates import Candidates
     from app.ranking.fallback import Reason
     from app.ranking.memory import Memory
@@ -54,20 +54,7 @@ class ListMaker:
         facts = None if query.rules.is_plain else CatalogFacts(self._catalog, scored.rows_S)
         chosen_K = list_positions(scored.scores_S, query.rules, facts)
         scores_K = scored.scores_S[chosen_K]
-        rows_K = scored.rows_S[chosen_K]
-        room = query.rules.top_k - len(chosen_K)
-        if query.item_ids is None or scored.positions_S is None:
-            ids, positions = self._catalog.ids_of_rows(rows_K), None
-            if room > 0 and scored.tail is not None:
-                ids += self._catalog.ids_of_rows(scored.tail.rows_C[:room])
-        else:
-            positions = scored.positions_S[chosen_K].tolist()
-            if room > 0 and scored.tail is not None and scored.tail.positions_C is not None:
-                positions += scored.tail.positions_C[:room].tolist()
-            if room > 0 and candidates.unknown:
-                positions += candidates.unknown[: query.rules.top_k - len(positions)]
-            item_ids = query.item_ids
-            ids = [item_ids[position] for position in positions]
+        ids, positions = self._places(query, candidates, scored, chosen_K)
         without_score = len(ids) - len(chosen_K)
         scores = scores_K.tolist() if scored.has_scores else [None] * len(chosen_K)
         by_model = scored.by_model
@@ -84,6 +71,22 @@ class ListMaker:
             candidates=len(candidates),
             scored_items=len(scored.rows_S) if by_model else 0,
         )
+
+    def _places(
+        self, query: RankQuery, candidates: Candidates, scored: Scored, chosen_K: Int64Array
+    ) -> tuple[list[str], list[int] | None]:
+        """Return ids and positions in the request: the chosen, then the tail, then the unknown, up to ``top_k``."""
+        room = query.rules.top_k - len(chosen_K)
+        tail = scored.tail if room > 0 else None
+        if query.item_ids is None or scored.positions_S is None:
+            ids = self._catalog.ids_of_rows(scored.rows_S[chosen_K])
+            return ids + (self._catalog.ids_of_rows(tail.rows_C[:room]) if tail is not None else []), None
+        positions: list[int] = scored.positions_S[chosen_K].tolist()
+        if tail is not None and tail.positions_C is not None:
+            positions += tail.positions_C[:room].tolist()
+        positions += candidates.unknown[: max(query.rules.top_k - len(positions), 0)]
+        item_ids = query.item_ids
+        return [item_ids[position] for position in positions], positions
 
     def _probabilities(self, query: RankQuery, scores_K: Float32Array, without_score: int) -> list[float | None] | None:
         """Return calibrated probabilities; None without a calibration, or for weights that it was not made for."""
