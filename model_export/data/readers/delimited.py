@@ -100,6 +100,7 @@ def _open_reader(stream: Any, names: list[str], layout: Layout, skipped: _Skippe
             column_names=names,
             skip_rows=0 if layout.names is not None else 1,
             block_size=BLOCK_BYTES,
+            use_threads=False,  # with threads the handler of bad rows is told no row numbers
             encoding=layout.encoding,
         ),
         parse_options=arrow_csv.ParseOptions(
