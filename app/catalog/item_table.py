@@ -119,12 +119,13 @@ class ItemTable:
     def live_rows(self) -> Int64Array:
         """Return every rankable row, ascending; not to be written to."""
         if self._live_rows is None:
-            live = np.ones(self._vectors.base_rows, bool)
-            live[0] = False
-            live[[self._index.bundle_row_of(item_id) for item_id in self._changes]] = False
+            live = np.arange(1, self._vectors.base_rows)
+            gone = [self._index.bundle_row_of(item_id) for item_id in self._changes]
             current = [self._index.row_of(item_id) for item_id in self._changes]
-            added = np.asarray(sorted(row for row in current if row), np.int64)
-            self._live_rows = np.union1d(np.flatnonzero(live), added)
+            if self._changes:
+                live = live[~np.isin(live, gone)]
+                live = np.union1d(live, [row for row in current if row]).astype(np.int64)
+            self._live_rows = live
             self._live_rows.flags.writeable = False
         return self._live_rows
 
@@ -138,14 +139,17 @@ class ItemTable:
 
     def column_of_rows(self, column: str, rows: Int64Array) -> list[str]:
         """Return an item column (for example ``category``) of rows; empty where it is unknown."""
-        codes, values = self._items.values_of(column)
-        base_rows = np.where(rows < self._vectors.base_rows, rows, 0)
-        found = [values[code] for code in codes[base_rows].tolist()]
+        asked = np.where(rows < self._vectors.base_rows, rows, 0)
+        moved = {}
         if self._columns_of_row:
             for position, row in enumerate(rows.tolist()):
                 if row in self._columns_of_row:
-                    columns, bundle_row = self._columns_of_row[row]
-                    found[position] = columns.get(column, values[codes[bundle_row]])
+                    columns, asked[position] = self._columns_of_row[row]
+                    moved[position] = columns.get(column)
+        found = self._items.values_of(column, asked)
+        for position, value in moved.items():
+            if value is not None:
+                found[position] = value
         return found
 
     def apply(self, changes: Sequence[ItemChange]) -> None:

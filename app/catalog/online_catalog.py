@@ -275,10 +275,10 @@ async def open_catalog(
         )
         on_table_changed(catalog.table)
         await catalog.refresh(1 << 62)
+        preloading = asyncio.create_task(asyncio.to_thread(items.preload), name="catalog-preload")
         follower = asyncio.create_task(catalog.keep_up(every_s=check_every_s), name="catalog-keep-up")
         try:
             yield catalog
         finally:
             follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await follower
+            await asyncio.gather(follower, preloading, return_exceptions=True)

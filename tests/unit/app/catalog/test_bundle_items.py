@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.catalog import bundle_items
 from app.catalog.bundle_items import BundleItems
 from app.contract.identity import keys_of
 from app.errors import BundleError
@@ -39,17 +40,28 @@ def test_ids_keys_and_priors_are_there_at_once(tmp_path):
     assert items.columns == ("category", "tags", "year")
 
 
-def test_a_column_is_codes_of_its_values(tmp_path):
-    """Equal values share a code; padding, missing values and unknown columns are code 0, the empty text."""
+@pytest.mark.parametrize("few_values", [0, 10])
+@pytest.mark.parametrize("preloaded", [False, True])
+def test_a_column_gives_its_values_by_row(tmp_path, monkeypatch, few_values, preloaded):
+    """Padding, missing values and unknown columns are the empty text, however many distinct values there are."""
+    monkeypatch.setattr(bundle_items, "FEW_VALUES", few_values)
     items = BundleItems(write_items(tmp_path))
-    codes, values = items.values_of("category")
-    assert [values[code] for code in codes] == ["", "shoes", "", "shoes"]
-    codes, values = items.values_of("year")
-    assert [values[code] for code in codes] == ["", "1999", "", "2001"]
-    codes, values = items.values_of("tags")
-    assert [values[code] for code in codes] == ["", "['x', 'y']", "[]", ""]
-    codes, values = items.values_of("colour")
-    assert [values[code] for code in codes] == ["", "", "", ""]
+    if preloaded:
+        items.preload()
+    rows = np.array([0, 3, 2, 1])
+    assert items.values_of("category", rows) == ["", "shoes", "", "shoes"]
+    assert items.values_of("year", rows) == ["", "2001", "", "1999"]
+    assert items.values_of("tags", rows) == ["", "", "[]", "['x', 'y']"]
+    assert items.values_of("colour", rows) == ["", "", "", ""]
+
+
+def test_rows_are_found_in_a_file_of_many_row_groups(tmp_path):
+    """Texts come from the right row group, in the order asked for, also twice."""
+    ids = [f"item-{number}" for number in range(10)]
+    columns = {"item_id": ids, "text": [f"text {number}" for number in range(10)], "item_key": keys_of(ids)}
+    table = pa.table(columns | {"prior": pa.array([0.0] * 10, pa.float32())})
+    pq.write_table(table, tmp_path / "items.parquet", row_group_size=3)
+    assert BundleItems(tmp_path).texts_of([10, 1, 4, 1]) == ["text 9", "text 0", "text 3", "text 0"]
 
 
 def test_a_row_is_described_by_its_text_and_columns(tmp_path):
