@@ -74,7 +74,7 @@ def diversity_plot(path: Path, points: list[DiversityPoint]) -> None:
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
     axes_pair[0].set_ylabel("NDCG@10")
-    axes_pair[0].set_ylim(bottom=0)
+    axes_pair[0].set_ylim(0, 1.15 * max(point.ndcg for point in points) + 1e-6)
     figure.suptitle("diversity setting at each point", fontsize=10)
     _save(figure, path)
 

@@ -30,7 +30,7 @@ _UNOBSERVED_TOTAL: Final = 500.0
 """Weight of all unobserved items of a user together in matrix factorisation, against 1 for an observed one."""
 
 _DENSE_ITEMS: Final = 5000
-"""Up to this many items EASE is quick enough to try several ridges."""
+"""Up to this many items EASE and matrix factorisation are quick enough to try more settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,7 @@ class FittedBaseline:
 def baselines_for(data: Dataset) -> tuple[Baseline, ...]:
     """Return the baselines that suit the size of the data, cheapest first."""
     ridges = (100.0, 500.0, 1000.0) if data.item_count <= _DENSE_ITEMS else (100.0,)
+    penalties = (0.003, 0.001, 0.01) if data.item_count <= _DENSE_ITEMS else (0.003, 0.001)
     unobserved = min(_UNOBSERVED_TOTAL / data.item_count, 1.0)
     ease = (Baseline(Ease.name, Ease.fit, tuple({"ridge": ridge} for ridge in ridges)),)
     return (
@@ -85,7 +86,7 @@ def baselines_for(data: Dataset) -> tuple[Baseline, ...]:
         Baseline(
             MatrixFactorisation.name,
             MatrixFactorisation.fit,
-            tuple({"unobserved": unobserved, "ridge": ridge, "sweeps": 6} for ridge in (0.003, 0.001)),
+            tuple({"unobserved": unobserved, "ridge": ridge, "sweeps": 6} for ridge in penalties),
         ),
         *(ease if data.item_count <= MOST_ITEMS else ()),
     )
