@@ -62,23 +62,32 @@ def open_session(
         BundleError: If the file cannot be loaded, or a name, dtype or rank differs.
         ProviderUnavailable: If the session got another provider than ``provider``.
     """
+    session = _loaded(path, provider, threads)
+    if session.get_providers()[0] != provider.execution_provider:
+        message = f"{path.name} got {session.get_providers()[0]}, expected {provider.execution_provider}"
+        raise ProviderUnavailable(message)
+    try:
+        taken, given = session.get_inputs(), session.get_outputs()
+        defaults = {tensor.name: tensor for tensor in session.get_overridable_initializers()}
+    except UnicodeDecodeError as error:
+        message = f"{path.name} names a tensor with bytes that are no text"
+        raise BundleError(message) from error
+    _check_tensors(path.name, "input", taken, inputs, exact=True)
+    _check_tensors(path.name, "output", given, outputs, exact=False)
+    present = [spec for spec in optional_inputs if spec.name in defaults]
+    _check_tensors(path.name, "input", [defaults[spec.name] for spec in present], present, exact=False)
+    return session
+
+
+def _loaded(path: Path, provider: Provider, threads: int) -> ort.InferenceSession:
     try:
         # the binding's own fallback would go on with the CPU when a run fails, and print instead of raise
-        session = ort.InferenceSession(
+        return ort.InferenceSession(
             str(path), session_options(threads), providers=list(provider.session_providers), enable_fallback=0
         )
     except Exception as error:
         message = f"{path.name} cannot be loaded by ONNX Runtime {ort.__version__}: {str(error)[:300]}"
         raise BundleError(message) from error
-    if session.get_providers()[0] != provider.execution_provider:
-        message = f"{path.name} got {session.get_providers()[0]}, expected {provider.execution_provider}"
-        raise ProviderUnavailable(message)
-    _check_tensors(path.name, "input", session.get_inputs(), inputs, exact=True)
-    _check_tensors(path.name, "output", session.get_outputs(), outputs, exact=False)
-    defaults = {tensor.name: tensor for tensor in session.get_overridable_initializers()}
-    present = [spec for spec in optional_inputs if spec.name in defaults]
-    _check_tensors(path.name, "input", [defaults[spec.name] for spec in present], present, exact=False)
-    return session
 
 
 def session_options(threads: int) -> ort.SessionOptions:

@@ -137,15 +137,15 @@ def self_attention(parts: Parts, normed_BLE: str, bias: str, name: str) -> tuple
     value_weight, value_bias = weights.linear(f"{name}.value")
     output_weight, output_bias = weights.linear(f"{name}.output")
     scale = (len(query_bias) / parts.heads) ** -0.5
-    query = graph.node("MatMul", normed_BLE, parts.event_weight(query_weight, f"{name}.query"))
+    query = graph.node("MatMul", normed_BLE, parts.event_weight(query_weight, f"{name}.query"), name=f"{name}.query")
     query = graph.node("Add", query, parts.event_weight(query_bias, f"{name}.query"))
-    key = graph.node("MatMul", normed_BLE, parts.event_weight(key_weight, f"{name}.key"))
-    value = graph.node("MatMul", normed_BLE, parts.event_weight(value_weight, f"{name}.value"))
+    key = graph.node("MatMul", normed_BLE, parts.event_weight(key_weight, f"{name}.key"), name=f"{name}.key")
+    value = graph.node("MatMul", normed_BLE, parts.event_weight(value_weight, f"{name}.value"), name=f"{name}.value")
     mixed = graph.node(
         "Attention", query, key, value, bias,
         name=name, q_num_heads=parts.heads, kv_num_heads=parts.heads, scale=scale,
     )  # fmt: skip
-    output = graph.node("MatMul", mixed, parts.event_weight(output_weight, f"{name}.output"))
+    output = graph.node("MatMul", mixed, parts.event_weight(output_weight, f"{name}.output"), name=f"{name}.output")
     return output, output_bias + value_bias @ output_weight
 
 

@@ -68,7 +68,7 @@ def _quantised(model: onnx.ModelProto) -> onnx.ModelProto:
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True},
+            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
         return onnx.load(target)
 

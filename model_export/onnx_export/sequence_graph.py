@@ -65,9 +65,11 @@ def _transformer(parts: Parts, history: History, newest_bias: str, blocks: int) 
         normed, residual = parts.add_and_norm(read, residual, read_bias, f"{name}.norm_network", dtype)
         expand, expand_bias = weights.linear(f"{name}.expand")
         contract, contract_bias = weights.linear(f"{name}.contract")
-        hidden = parts.graph.node("MatMul", normed, parts.event_weight(expand, f"{name}.expand"))
+        hidden = parts.graph.node("MatMul", normed, parts.event_weight(expand, f"{name}.expand"), name=f"{name}.expand")
         hidden = fused_gelu(parts, hidden, expand_bias)
-        change = parts.graph.node("MatMul", hidden, parts.event_weight(contract, f"{name}.contract"))
+        change = parts.graph.node(
+            "MatMul", hidden, parts.event_weight(contract, f"{name}.contract"), name=f"{name}.contract"
+        )
         normed, residual = parts.add_and_norm(change, residual, contract_bias, f"{following}.norm_attention", dtype)
     if buckets is not None:
         of_time = newest_time_bias(parts, buckets, weights["encoder.bias.of_time"][:, -parts.heads :])
