@@ -67,15 +67,14 @@ def open_session(
         message = f"{path.name} got {session.get_providers()[0]}, expected {provider.execution_provider}"
         raise ProviderUnavailable(message)
     try:
-        taken, given = session.get_inputs(), session.get_outputs()
+        _check_tensors(path.name, "input", session.get_inputs(), inputs, exact=True)
+        _check_tensors(path.name, "output", session.get_outputs(), outputs, exact=False)
         defaults = {tensor.name: tensor for tensor in session.get_overridable_initializers()}
+        present = [spec for spec in optional_inputs if spec.name in defaults]
+        _check_tensors(path.name, "input", [defaults[spec.name] for spec in present], present, exact=False)
     except UnicodeDecodeError as error:
         message = f"{path.name} names a tensor with bytes that are no text"
         raise BundleError(message) from error
-    _check_tensors(path.name, "input", taken, inputs, exact=True)
-    _check_tensors(path.name, "output", given, outputs, exact=False)
-    present = [spec for spec in optional_inputs if spec.name in defaults]
-    _check_tensors(path.name, "input", [defaults[spec.name] for spec in present], present, exact=False)
     return session
 
 
