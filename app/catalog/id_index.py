@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
+from app.catalog.sorted_keys import SortedKeys
 from app.contract.identity import key_of, keys_of
 from app.errors import BundleError
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from app.contract.tensors import Int64Array, UInt64Array
 
 LARGE_CATALOG: Final = 200_000
-"""From so many items on, ids are found by their 64-bit keys; below, by a dictionary, which is faster but larger."""
+"""From so many items on, ids are found by sorted hashes; below, by a dictionary, which is faster but larger."""
+
+_CHUNK: Final = 65_536
 
 
 class IdIndex:
@@ -35,14 +38,17 @@ class IdIndex:
     """
 
     def __init__(self, ids: pa.StringArray, keys: UInt64Array, *, large_from: int = LARGE_CATALOG) -> None:
-        order = np.argsort(keys, kind="stable")
-        self._sorted_keys = keys[order]
-        if len(keys) > 1 and (self._sorted_keys[1:] == self._sorted_keys[:-1]).any():
+        self._keys = SortedKeys(keys)
+        if not self._keys.unique:
             raise BundleError("two item ids of the bundle are the same or have the same 64-bit key")
-        self._sorted_rows = (order + 1).astype(np.int32)
         self._ids: pa.StringArray | list[str] = ids
         self._row_of_id: dict[str, int] | None = None
-        if len(ids) < large_from:
+        self._hashes: SortedKeys | None = None
+        if len(ids) >= large_from:
+            # Python's own hash of a text costs a twentieth of its key
+            hashes = SortedKeys(_hashes_of_array(ids))
+            self._hashes = hashes if hashes.unique else None
+        else:
             self._ids = ids.to_pylist()
             self._row_of_id = dict(zip(self._ids, range(1, len(ids) + 1), strict=True))
         self._base_rows = len(ids) + 1
@@ -58,14 +64,11 @@ class IdIndex:
         """Return the row that the bundle gave an id, changed since or not; 0 if the bundle lacks it."""
         if self._row_of_id is not None:
             return self._row_of_id.get(item_id, 0)
-        return int(self._bundle_rows_of_keys(keys_of([item_id]))[0])
+        return int(self._bundle_rows_of_ids([item_id])[0])
 
     def rows_of_ids(self, ids: Sequence[str]) -> Int64Array:
         """Return ``int64[n]`` rows, 0 for unknown ids."""
-        if self._row_of_id is not None:
-            rows = np.fromiter(map(self._row_of_id.get, ids, repeat(0)), np.int64, len(ids))
-        else:
-            rows = self._bundle_rows_of_keys(keys_of(ids))
+        rows = self._bundle_rows_of_ids(ids)
         if self._changed:
             for position, item_id in enumerate(ids):
                 if item_id in self._changed:
@@ -74,7 +77,7 @@ class IdIndex:
 
     def rows_of_keys(self, keys: UInt64Array) -> Int64Array:
         """Return ``int64[n]`` rows of 64-bit keys, 0 for unknown ones."""
-        rows = self._bundle_rows_of_keys(keys)
+        rows = self._keys.numbers_of(keys)
         if self._changed_keys:
             for position, key in enumerate(keys.tolist()):
                 if key in self._changed_keys:
@@ -111,9 +114,20 @@ class IdIndex:
         self._changed.clear()
         self._changed_keys.clear()
 
-    def _bundle_rows_of_keys(self, keys: UInt64Array) -> Int64Array:
-        if not len(self._sorted_keys):
-            return np.zeros(len(keys), np.int64)
-        places = np.searchsorted(self._sorted_keys, keys)
-        places[places == len(self._sorted_keys)] = 0
-        return np.where(self._sorted_keys[places] == keys, self._sorted_rows[places], 0).astype(np.int64)
+    def _bundle_rows_of_ids(self, ids: Sequence[str]) -> Int64Array:
+        if self._row_of_id is not None:
+            return np.fromiter(map(self._row_of_id.get, ids, repeat(0)), np.int64, len(ids))
+        if self._hashes is not None:
+            return self._hashes.numbers_of(_hashes_of(ids))
+        return self._keys.numbers_of(keys_of(ids))
+
+
+def _hashes_of(ids: Sequence[str]) -> UInt64Array:
+    """Return ``uint64[n]``, this process's hash of each id."""
+    return np.fromiter(map(hash, ids), np.int64, len(ids)).view(np.uint64)
+
+
+def _hashes_of_array(ids: pa.StringArray) -> UInt64Array:
+    """Return the hashes of many ids without holding all of them as Python strings."""
+    parts = [_hashes_of(ids.slice(start, _CHUNK).to_pylist()) for start in range(0, len(ids), _CHUNK)]
+    return np.concatenate([np.empty(0, np.uint64), *parts])
