@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.api import failures
 from app.api.reply import Reply, json_reply
@@ -90,7 +91,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101 -- registered for nothing else
         message, error_type = _framework_error(error.status_code, request)
         reply = error_body(error.status_code, message, error_type)
-        reply.headers += [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["allow"] = _allowed(request)
+        reply.headers += [(name.encode(), value.encode()) for name, value in headers.items()]
         return reply.as_response()
 
     async def invalid(_: Request, error: Exception) -> Response:
@@ -103,6 +107,16 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SeqrankError, ours)
     app.add_exception_handler(HTTPException, theirs)
     app.add_exception_handler(RequestValidationError, invalid)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of the path; the framework names those of the first route alone."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= route.methods or set()
+    return ", ".join(sorted(methods))
 
 
 def _framework_error(status: int, request: Request) -> tuple[str, str]:

@@ -225,6 +225,8 @@ async def test_unknown_paths_and_methods_have_error_bodies(house):
         "method_not_allowed",
         "POST",
     )
+    both = await house.client.post("/users/u")
+    assert (both.status_code, both.headers["allow"]) == (405, "DELETE, GET")
     long = await house.client.get("/users/" + "u" * 257)
     assert (long.status_code, long.json()["error_type"]) == (422, "validation")
 
