@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 Method: TypeAlias = Literal["dpp", "mmr"]
 
+LOG_RESIDUAL_WEIGHT: Final = 0.6
+"""One unit of log-residual against the whole range of relevance: a setting of 0.3 then costs next to nothing."""
+
 _LEAST_RESIDUAL: Final = 1e-6
 """What is left of a candidate that the list already spans; keeps its logarithm finite."""
 
@@ -28,12 +31,14 @@ def diverse_positions(
 ) -> Int64Array:
     """Choose ``k`` of M candidates one by one, each for ``(1 - diversity) * relevance + diversity * novelty``.
 
-    ``dpp``: relevance is the score (a log-probability), novelty the logarithm of what remains of the candidate's vector
-    outside the span of those chosen: greedy maximisation of a determinantal point process in O(M k²) (Chen et al. 2018,
-    arXiv 1709.05135). ``mmr``: relevance is the score scaled to 0..1 over the candidates, novelty the negative of the
-    highest cosine with one chosen (Carbonell and Goldstein 1998).
+    Relevance is the score scaled to 0..1 over the candidates, so that a setting means the same for every model.
+    Novelty, ``dpp``: the logarithm of what remains of the candidate's vector outside the span of those chosen, times
+    `LOG_RESIDUAL_WEIGHT`: greedy maximisation of a determinantal point process in O(M k²) (Chen et al. 2018, arXiv
+    1709.05135). ``mmr``: the negative of the highest cosine with one chosen (Carbonell and Goldstein 1998).
 
-    Ties keep the candidates' order; ``diversity`` 0 is the order of the scores.
+    Diversity decides which candidates are chosen; those are listed by score. That costs a fraction of the relevance
+    that listing them as they were chosen costs (measured in docs/results/diversity.md). Ties keep the candidates'
+    order; ``diversity`` 0 is the order of the scores.
 
     Args:
         scores_M: ``float[M]``, finite.
@@ -44,7 +49,7 @@ def diverse_positions(
         places: Which candidates may be taken; all of them by default. The chosen ones are taken from it.
 
     Returns:
-        ``int64[k or fewer]``: fewer if no more places are open.
+        ``int64[k or fewer]``, best score first: fewer if no more places are open.
 
     Raises:
         ValueError: If a score or vector is not finite, or ``diversity`` is outside 0..1.
@@ -54,7 +59,7 @@ def diverse_positions(
     open_places = places if places is not None else OpenPlaces({}, {}, count=count)
     open_M = open_places.open_M[:count]
     novelty: _Novelty = _SpanNovelty(vectors_MD, k) if method == "dpp" else _NearestNovelty(vectors_MD)
-    relevance_M = (1.0 - diversity) * (scores_M.astype(np.float64) if method == "dpp" else _scaled_to_one(scores_M))
+    relevance_M = (1.0 - diversity) * _scaled_to_one(scores_M)
     chosen: list[int] = []
     for _ in range(min(k, count)):
         gain_M = np.where(open_M, relevance_M + diversity * novelty.novelty_M, -np.inf)
@@ -64,7 +69,8 @@ def diverse_positions(
         chosen.append(best)
         open_places.take(best)
         novelty.choose(best)
-    return np.asarray(chosen, np.int64)
+    in_order = np.sort(np.asarray(chosen, np.int64))
+    return in_order[np.argsort(-scores_M[in_order], kind="stable")]
 
 
 class _Novelty(Protocol):
@@ -103,7 +109,7 @@ class _SpanNovelty:
         self._factor_KM[self._chosen] = direction_M
         self._chosen += 1
         self._residual_M -= direction_M * direction_M
-        self.novelty_M = np.log(np.maximum(self._residual_M, _LEAST_RESIDUAL))
+        self.novelty_M = LOG_RESIDUAL_WEIGHT * np.log(np.maximum(self._residual_M, _LEAST_RESIDUAL))
 
 
 class _NearestNovelty:

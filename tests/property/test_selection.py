@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from app.selection.caps import OpenPlaces
-from app.selection.diversity import diverse_positions
+from app.selection.diversity import LOG_RESIDUAL_WEIGHT, diverse_positions
 from app.selection.top_k import top_k_positions
 
 few_values = st.sampled_from([-np.inf, -1.5, 0.0, 0.25, 1.0, 3.0])
@@ -27,8 +27,15 @@ def test_partitioned_top_k_is_a_stable_sort(seed, k, distinct) -> None:
     assert top_k_positions(scores, k).tolist() == np.argsort(-scores, kind="stable")[:k].tolist()
 
 
+def _scaled(scores):
+    """Return the scores moved and stretched to 0..1."""
+    low, high = scores.min(), scores.max()
+    return np.array([(score - low) / (high - low) if high > low else 0.0 for score in scores])
+
+
 def _slow_dpp(scores, vectors, k, diversity):
-    """Choose greedily by the determinant of the whole kernel of each trial list."""
+    """Choose greedily by the determinant of the whole kernel of each trial list; list by score."""
+    relevance = _scaled(scores)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     kernel = (1 + unit.astype(np.float64) @ unit.T.astype(np.float64)) / 2
     chosen: list[int] = []
@@ -39,11 +46,11 @@ def _slow_dpp(scores, vectors, k, diversity):
                 continue
             trial = [*chosen, candidate]
             log_volume = np.linalg.slogdet(kernel[np.ix_(trial, trial)])[1]
-            value = (1 - diversity) * scores[trial].sum() + diversity * log_volume
+            value = (1 - diversity) * relevance[trial].sum() + diversity * LOG_RESIDUAL_WEIGHT * log_volume
             if value > best_value:
                 best, best_value = candidate, value
         chosen.append(best)
-    return chosen
+    return sorted(chosen, key=lambda candidate: -scores[candidate])
 
 
 @settings(max_examples=60, deadline=None)
@@ -58,8 +65,7 @@ def test_dpp_is_greedy_on_the_determinant(seed, count, k, diversity) -> None:
 
 def _slow_mmr(scores, vectors, k, diversity):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    low, high = scores.min(), scores.max()
-    scaled = [(score - low) / (high - low) if high > low else 0.0 for score in scores]
+    scaled = _scaled(scores)
     chosen: list[int] = []
     while len(chosen) < min(k, len(scores)):
         left = [candidate for candidate in range(len(scores)) if candidate not in chosen]
@@ -69,7 +75,7 @@ def _slow_mmr(scores, vectors, k, diversity):
             for candidate in left
         }
         chosen.append(max(left, key=lambda candidate: gain[candidate]))
-    return chosen
+    return sorted(chosen, key=lambda candidate: -scores[candidate])
 
 
 @settings(max_examples=60, deadline=None)

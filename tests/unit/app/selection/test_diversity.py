@@ -12,9 +12,29 @@ METHODS: tuple[Method, ...] = ("dpp", "mmr")
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stranger_passes_a_twin(method: Method) -> None:
-    """A slightly less relevant item that differs comes before a twin of the first."""
-    chosen = diverse_positions(np.array([1.0, 0.95, 0.9]), TWINS_AND_A_STRANGER, 3, diversity=0.5, method=method)
-    assert chosen.tolist() == [0, 2, 1]
+    """A slightly less relevant item that differs is chosen before a twin of the first."""
+    scores_M = np.array([1.0, 0.95, 0.9, 0.0])
+    vectors_MD = np.concatenate([TWINS_AND_A_STRANGER, [[0, 0]]]).astype(np.float32)
+    assert diverse_positions(scores_M, vectors_MD, 2, diversity=0.5, method=method).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_chosen_are_listed_by_score(method: Method) -> None:
+    """Whatever was chosen first, the list falls in score."""
+    rng = np.random.default_rng(8)
+    scores_M = rng.normal(size=50)
+    chosen = diverse_positions(scores_M, rng.normal(size=(50, 6)).astype(np.float32), 12, diversity=0.9, method=method)
+    assert (np.diff(scores_M[chosen]) <= 0).all()
+
+
+def test_a_setting_means_the_same_for_every_scale_of_scores() -> None:
+    """Moving and stretching all scores changes nothing."""
+    rng = np.random.default_rng(4)
+    vectors_MD, scores_M = rng.normal(size=(60, 8)).astype(np.float32), rng.normal(size=60)
+    np.testing.assert_array_equal(
+        diverse_positions(scores_M, vectors_MD, 10, diversity=0.3),
+        diverse_positions(7.0 * scores_M - 3.0, vectors_MD, 10, diversity=0.3),
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -61,7 +81,7 @@ def test_more_places_than_dimensions(method: Method) -> None:
 def test_caps_hold_while_diversifying() -> None:
     """A candidate whose group is full is not chosen, however novel."""
     places = OpenPlaces({"category": ["a", "b", "a"]}, {"category": 1}, count=3)
-    chosen = diverse_positions(np.array([1.0, 0.95, 0.9]), TWINS_AND_A_STRANGER, 3, diversity=0.5, places=places)
+    chosen = diverse_positions(np.array([1.0, 0.95, 0.9]), TWINS_AND_A_STRANGER, 2, diversity=0.9, places=places)
     assert chosen.tolist() == [0, 1]
 
 
