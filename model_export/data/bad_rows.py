@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_export.errors import DataError
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from app.contract.tensors import Int64Array
 
 MAX_EXAMPLES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is wrong with some rows of a batch.
+
+    Attributes:
+        reason: What they have in common.
+        detail: Position in the batch -> what is wrong with that row.
+    """
+
+    reason: str
+    detail: Callable[[int], str]
 
 
 class BadRows:
@@ -82,18 +96,3 @@ class BadRows:
     def shown(self) -> str:
         """Return the examples, each on its own indented line."""
         return "".join(f"\n  {example}" for example in self.examples)
-
-
-class Kind:
-    """What is wrong with some rows of a batch.
-
-    Attributes:
-        reason: What they have in common.
-        detail: Position in the batch -> what is wrong with that row.
-    """
-
-    __slots__ = ("detail", "reason")
-
-    def __init__(self, reason: str, detail: Callable[[int], str]) -> None:
-        self.reason = reason
-        self.detail = detail
