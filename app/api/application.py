@@ -10,6 +10,7 @@ from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
 from app.api import error_responses, items, openapi, probes, users
+from app.api.admission import BUDGET_SHARE, Admission
 from app.api.edge import Edge, Lane
 from app.api.feedback import FeedbackEndpoint
 from app.api.openapi import answers_of, body_of, one_or_many, schema_ref
@@ -85,7 +86,16 @@ def build_application(
     _add_items(app, service, limits)
     _add_probes(app, service, observer, limits)
     lanes: dict[str, Lane] = {"/rank": rank, "/feedback": feedback, "/events": feedback}
-    edge = Edge(app, lanes, service, observer, guards.keys, guards.rate_limit, limits.max_body_bytes)
+    edge = Edge(
+        app=app,
+        lanes=lanes,
+        service=service,
+        observer=observer,
+        keys=guards.keys,
+        rate_limit=guards.rate_limit,
+        max_body_bytes=limits.max_body_bytes,
+        admission=Admission(limits.timeout_ms / 1000.0 * BUDGET_SHARE),
+    )
     return app, edge
 
 

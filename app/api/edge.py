@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from app.api import body
+    from app.api.admission import Admission
     from app.api.rate_limit import RateLimit
     from app.api.reply import Reply
     from app.api.serving import Observer, Service
@@ -86,6 +87,7 @@ class Edge:
         keys: Who may do what.
         rate_limit: None for no limit.
         max_body_bytes: Longest body.
+        admission: Refuses what the event loop cannot get to.
     """
 
     app: body.App
@@ -95,6 +97,7 @@ class Edge:
     keys: KeyRing
     rate_limit: RateLimit | None
     max_body_bytes: int
+    admission: Admission
 
     async def __call__(self, scope: body.Scope, receive: body.Receive, send: body.Send) -> None:
         """Answer one request; hand anything that is not HTTP on."""
@@ -112,8 +115,10 @@ class Edge:
             self._admit(scope, heads, access)
             lane = self.lanes.get(scope["path"])
             if lane is not None and scope["method"] == "POST":
+                self.admission.check(self.service.in_flight - 1)
                 content = await read_body(receive, self.max_body_bytes)
                 await exchange.reply(await lane(content, receive, started_s))
+                self.admission.answered()
             else:
                 limited = _CountedReceive(receive, self.max_body_bytes)
                 await self.app(scope, limited, exchange.send)

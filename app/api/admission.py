@@ -1,0 +1,69 @@
+"""Refuses requests that the event loop itself could not get to in time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from app.errors import Overloaded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLE: Final = 32
+"""Answers between two looks at the processor time."""
+
+BUSY_WITHIN_S: Final = 1.0
+"""Samples that took longer say more about idling than about answering."""
+
+LEARNING_RATE: Final = 0.2
+BUDGET_SHARE: Final = 0.4
+"""No more of the default budget than this may pass on the event loop: the store and the model need the rest."""
+
+
+class Admission:
+    """Knows what an answer costs the event loop, and how many are under way.
+
+    The line in front of the model cannot see requests that wait for the event loop: when parsing and writing are the
+    bottleneck they would wait for seconds, with their budgets running only from the moment they are begun. Processor
+    time is counted and not time that passes, so that a stalled store does not look like an overload.
+    """
+
+    def __init__(
+        self,
+        most_wait_s: float,
+        *,
+        thread_time: Callable[[], float] = time.thread_time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Allow as many requests at once as are expected to be done within ``most_wait_s``."""
+        self._most_wait_s = most_wait_s
+        self._thread_time = thread_time
+        self._clock = clock
+        self._answers = 0
+        self._sampled_at = (clock(), thread_time())
+        self.cost_s = 0.0
+        """Processor seconds of the event loop an answer; 0 until the first sample."""
+
+    def check(self, in_flight: int) -> None:
+        """Let one more request begin.
+
+        Raises:
+            Overloaded: If those under way keep the event loop busy for too long.
+        """
+        wait_s = in_flight * self.cost_s
+        if wait_s > self._most_wait_s:
+            raise Overloaded(f"{in_flight} requests are being answered already", retry_after_s=wait_s)
+
+    def answered(self) -> None:
+        """Count one answer."""
+        self._answers += 1
+        if self._answers < SAMPLE:
+            return
+        now_s, spent_s = self._clock(), self._thread_time()
+        since_s, spent_before_s = self._sampled_at
+        if now_s - since_s < BUSY_WITHIN_S:
+            cost_s = (spent_s - spent_before_s) / self._answers
+            self.cost_s += (LEARNING_RATE if self.cost_s else 1.0) * (cost_s - self.cost_s)
+        self._answers = 0
+        self._sampled_at = (now_s, spent_s)

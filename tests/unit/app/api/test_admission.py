@@ -1,0 +1,62 @@
+"""An event loop that cannot keep up refuses early, and a stalled store is no overload."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.api.admission import SAMPLE, Admission
+from app.errors import Overloaded
+from tests.api_house import ApiHouse
+
+
+class Clocks:
+    """Time that passes, and processor time of the event loop."""
+
+    def __init__(self) -> None:
+        self.now_s = self.spent_s = 0.0
+        self.admission = Admission(0.04, thread_time=lambda: self.spent_s, clock=lambda: self.now_s)
+
+    def answers(self, *, cost_s, every_s):
+        """Let one sample of answers pass."""
+        for _ in range(SAMPLE):
+            self.spent_s += cost_s
+            self.now_s += every_s
+            self.admission.answered()
+
+
+def test_nothing_is_refused_before_anything_is_known():
+    """Without a sample every request is let in."""
+    Clocks().admission.check(10_000)
+
+
+def test_as_many_are_let_in_as_are_done_in_time():
+    """At one millisecond an answer forty fit into forty milliseconds; the refusal says how long the wait is."""
+    clocks = Clocks()
+    clocks.answers(cost_s=0.001, every_s=0.001)
+    clocks.admission.check(39)
+    with pytest.raises(Overloaded) as refused:
+        clocks.admission.check(100)
+    assert refused.value.retry_after_s == pytest.approx(0.1)
+
+
+def test_waiting_for_the_store_is_not_work():
+    """Answers that take long without costing processor time close no door."""
+    clocks = Clocks()
+    clocks.answers(cost_s=0.0001, every_s=0.02)
+    clocks.admission.check(300)
+
+
+def test_idle_time_teaches_nothing():
+    """A sample that took longer than a second is left out."""
+    clocks = Clocks()
+    clocks.answers(cost_s=1.0, every_s=1.0)
+    assert clocks.admission.cost_s == 0.0
+
+
+async def test_an_overloaded_loop_is_429():
+    """The refusal comes before the body is read."""
+    async with ApiHouse() as house:
+        house.application.asgi.admission.cost_s = 1.0
+        house.service.in_flight = 5
+        answer = await house.rank(user="u", items=["i1"])
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
