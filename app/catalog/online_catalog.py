@@ -275,10 +275,17 @@ async def open_catalog(
         )
         on_table_changed(catalog.table)
         await catalog.refresh(1 << 62)
-        preloading = asyncio.create_task(asyncio.to_thread(items.preload), name="catalog-preload")
-        follower = asyncio.create_task(catalog.keep_up(every_s=check_every_s), name="catalog-keep-up")
-        try:
+        async with _background(items, catalog, check_every_s=check_every_s):
             yield catalog
-        finally:
-            follower.cancel()
-            await asyncio.gather(follower, preloading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _background(items: BundleItems, catalog: OnlineCatalog, *, check_every_s: float) -> AsyncIterator[None]:
+    """Own the tasks that keep the catalogue in step and read its columns."""
+    preloading = asyncio.create_task(asyncio.to_thread(items.preload), name="catalog-preload")
+    follower = asyncio.create_task(catalog.keep_up(every_s=check_every_s), name="catalog-keep-up")
+    try:
+        yield
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, preloading, return_exceptions=True)

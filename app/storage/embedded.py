@@ -26,7 +26,8 @@ LONGEST_SOCKET_PATH: Final = 100
 
 _LOCK_WAIT_S: Final = 3.0
 _FIRST_PAUSE_S: Final = 0.05
-_LONGEST_PAUSE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 2.0
+_LIVED_LONG_S: Final = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class EmbeddedValkey:
     """Starts, watches and stops one Valkey server on a Unix socket.
 
     Promise: the data folder has one server at a time (a lock that the server itself inherits); the server restarts from
-    its append-only file when it dies, after a pause that doubles from 50 ms to 5 s; it dies with this process (Linux);
+    its append-only file when it dies, after a pause that doubles from 50 ms to 2 s; it dies with this process (Linux);
     leaving the context stops it cleanly.
 
     Args:
@@ -173,7 +174,7 @@ class EmbeddedValkey:
             assert self._process is not None  # noqa: S101 - __aenter__ started it
             started_s = time.monotonic()
             code = await self._process.wait()
-            if time.monotonic() - started_s > _LONGEST_PAUSE_S:
+            if time.monotonic() - started_s > _LIVED_LONG_S:
                 pause_s = _FIRST_PAUSE_S
             logger.error("the embedded Valkey ended with code %d, starting it again in %g s", code, pause_s)
             await asyncio.sleep(pause_s)

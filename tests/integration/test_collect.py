@@ -77,12 +77,12 @@ async def test_an_id_that_was_logged_twice_is_collected_once(valkey_url, tmp_pat
 
 async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url, tmp_path):
     """Kill -9 at random moments, again and again: the last run completes the folder, each event once."""
-    await log_events(valkey_url, range(3000), users=200)
+    await log_events(valkey_url, range(2000), users=200)
     command = [sys.executable, "-m", "model_export", "collect", "--redis", valkey_url, "--output", str(tmp_path)]
     command += ["--events-a-part", "50"]
     draw = random.Random(5)
     kills = 0
-    for _ in range(6):
+    for _ in range(4):
         run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - nothing else to do
         give_up_s = time.monotonic() + 20
         parts = len(list((tmp_path / "parts").glob("*"))) if (tmp_path / "parts").exists() else 0
@@ -97,7 +97,7 @@ async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url
         run.wait()
     assert kills > 0
     assert collect(valkey_url, tmp_path, "--events-a-part", "50") == 0
-    assert sorted(collected_ids(tmp_path)) == sorted(f"e{n}" for n in range(3000))
+    assert sorted(collected_ids(tmp_path)) == sorted(f"e{n}" for n in range(2000))
 
 
 async def test_part_files_that_the_state_does_not_name_do_not_count(valkey_url, tmp_path):
