@@ -18,6 +18,7 @@ from app.inference.latency_predictor import LatencyPredictor
 from app.inference.micro_batcher import MicroBatcher
 from app.inference.provider import obtain_provider
 from app.inference.warm_up import WarmUp, WarmUpPlan, usable_cores, warm_up
+from app.inference.worker_threads import handoff_s
 from app.ranking.actions import ActionIds
 from app.ranking.list_maker import ListMaker
 from app.ranking.memory import Rememberer
@@ -55,7 +56,7 @@ async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
         finally:
             bundle = await opening
         catalog = await stack.enter_async_context(_catalog(bundle, store, settings))
-        warmed = await asyncio.to_thread(_warm_up, bundle, settings)
+        warmed = await asyncio.to_thread(_warm_up, bundle, settings, await handoff_s())
         line = await stack.enter_async_context(_line(bundle, warmed, settings))
         certificate = await stack.enter_async_context(
             CertificateWatch(bundle, every_s=settings.certificate_every_s, is_busy=lambda: line.running > 0)
@@ -128,7 +129,7 @@ def _open_bundle(settings: Settings) -> Bundle:
     )
 
 
-def _warm_up(bundle: Bundle, settings: Settings) -> WarmUp:
+def _warm_up(bundle: Bundle, settings: Settings, handoff: float) -> WarmUp:
     plan = WarmUpPlan(
         rows=bundle.manifest.item_count + 1,
         history_length=bundle.manifest.history_length,
@@ -137,6 +138,7 @@ def _warm_up(bundle: Bundle, settings: Settings) -> WarmUp:
         workers=settings.model_workers,
         batching=settings.batching,
         max_candidates=settings.max_items,
+        handoff_s=handoff,
     )
     return warm_up(bundle.ranker, plan)
 

@@ -19,6 +19,8 @@ class BatchPolicy:
         max_cells: Most candidates in one run, padding included.
         inline_below_s: A run that is predicted to be shorter is done on the event loop when no other request is being
             ranked, or, with one worker, when no other run is under way; 0 for never.
+        handoff_s: What the way to a thread and back costs here. A run that is predicted to be shorter is done on the
+            event loop whoever else is there, unless ``inline_below_s`` is 0.
         chosen_by: ``measured`` or ``setting``.
         measured: What the choice rests on, for ``/info``.
     """
@@ -28,6 +30,7 @@ class BatchPolicy:
     max_batch: int = 1
     max_cells: int = 1 << 62
     inline_below_s: float = 0.0
+    handoff_s: float = 0.0
     chosen_by: str = "setting"
     measured: dict[str, Any] = field(default_factory=dict)
 
@@ -40,6 +43,7 @@ class BatchPolicy:
             "candidate_buckets": list(self.layout.candidate_buckets),
             "history_buckets": list(self.layout.history_buckets),
             "inline_below_ms": round(self.inline_below_s * 1000.0, 3),
+            "handoff_ms": round(self.handoff_s * 1000.0, 3),
             "chosen_by": self.chosen_by,
             "measured": self.measured,
         }

@@ -158,8 +158,8 @@ class MicroBatcher:
         shape = self.policy.layout.shape_of(question)
         expected_s = self._predictor.predict_s(shape[1])
         job = Job(question, shape, deadline_s, expected_s, asyncio.get_running_loop().create_future())
-        may_hold_loop = (alone or self.policy.workers == 1) and self._quiet and self._open
-        if may_hold_loop and expected_s < self.policy.inline_below_s:
+        lone = alone or self.policy.workers == 1 or expected_s < self.policy.handoff_s
+        if lone and self._quiet and self._open and expected_s < self.policy.inline_below_s:
             return self._score_inline(job)
         return await self._join(job)
 

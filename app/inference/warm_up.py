@@ -65,6 +65,7 @@ class WarmUpPlan:
         workers: Threads that run the model, or 0 for the measured choice.
         batching: ``on``, ``off``, or ``auto`` for the measured choice.
         max_candidates: The longest request.
+        handoff_s: What the way to a thread and back costs; see `app.inference.worker_threads.handoff_s`.
     """
 
     rows: int
@@ -74,6 +75,7 @@ class WarmUpPlan:
     workers: int = 0
     batching: BatchingChoice = "auto"
     max_candidates: int = 2000
+    handoff_s: float = 0.0
 
 
 def warm_up(model: RankingModel, plan: WarmUpPlan) -> WarmUp:
@@ -112,7 +114,13 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
     by_setting = bool(plan.workers) or plan.batching != "auto"
     chosen_by = "setting" if by_setting else "measured"
     inline_below_s = 0.0 if plan.on_gpu else INLINE_LIMIT_S
-    unbatched = BatchPolicy(workers=workers, inline_below_s=inline_below_s, chosen_by=chosen_by, measured=measured)
+    unbatched = BatchPolicy(
+        workers=workers,
+        inline_below_s=inline_below_s,
+        handoff_s=plan.handoff_s,
+        chosen_by=chosen_by,
+        measured=measured,
+    )
     if plan.batching == "off":
         return unbatched
     buckets, measured["batch_run_ms"] = _batch_sizes(model, plan)

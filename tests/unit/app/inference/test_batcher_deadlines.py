@@ -13,6 +13,7 @@ from app.contract.encoding import EMPTY_HISTORY, EncodedHistory
 from app.errors import BudgetExceeded
 from app.inference.batch_layout import BatchLayout
 from app.inference.batch_policy import BatchPolicy
+from app.inference.worker_threads import handoff_s
 from tests.batcher_house import FAR_S, SlowModel, ask, batcher, until, with_one_under_way
 
 
@@ -80,6 +81,19 @@ async def test_with_several_workers_only_a_lone_request_stays_on_the_event_loop(
             EMPTY_HISTORY, np.array([1]), objective_weights_O=None, deadline_s=time.monotonic() + FAR_S, alone=alone
         )
     assert (threads == [threading.main_thread()]) is inline
+
+
+async def test_a_run_shorter_than_the_way_to_a_thread_stays_on_the_event_loop():
+    """Where the handoff costs more than the run, the run is made at once, whoever else is there."""
+    model = SlowModel()
+    async with batcher(model, BatchPolicy(workers=2, inline_below_s=0.01, handoff_s=0.005)) as line:
+        assert (await ask(line, 3)).tolist() == [3]
+        assert line._runs == 0
+
+
+async def test_the_handoff_can_be_measured():
+    """The way to a thread and back takes some time, and well under a second."""
+    assert 0 < await handoff_s(rounds=5) < 1
 
 
 async def test_a_stuck_worker_is_noticed():
