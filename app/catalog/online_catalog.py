@@ -264,15 +264,8 @@ async def open_catalog(
         asyncio.to_thread(partial(VectorTable, bundle / ITEM_TABLE_FILE, spare_rows=spare_rows)),
     )
     async with EncodingLine(encoder) as line:
-        catalog = await asyncio.to_thread(
-            OnlineCatalog,
-            items,
-            vectors,
-            line=line,
-            store=store,
-            encoder_name=encoder_name,
-            on_table_changed=on_table_changed,
-        )
+        build = partial(OnlineCatalog, line=line, store=store, encoder_name=encoder_name)
+        catalog = await asyncio.to_thread(build, items, vectors, on_table_changed=on_table_changed)
         on_table_changed(catalog.table)
         await catalog.refresh(1 << 62)
         async with _background(items, catalog, check_every_s=check_every_s):
