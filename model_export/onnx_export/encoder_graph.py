@@ -16,7 +16,8 @@ from torch import nn
 from app.contract.tensors import ATTENTION_MASK, INPUT_IDS, ITEM_VECTORS
 from model_export.errors import CommandError
 from model_export.modeling.text_tokens import length_buckets, tokenize
-from model_export.onnx_export.encoder_packing import packed_copy
+from model_export.onnx_export.encoder_packing import packed_copy, padded_copy
+from model_export.onnx_export.encoder_quantization import quantize_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 OPSET: Final = 23
 """The first opset with ``Attention`` as one operator; ``Gelu`` is one since 20, ``LayerNormalization`` since 17."""
 
+PRECISIONS: Final = ("fp32", "fp16", "int8")
+
 _FUSED: Final = {
     "attention": ("Attention", "MultiHeadAttention"),
     "layer_norm": ("LayerNormalization", "SkipLayerNormalization", "EmbedLayerNormalization"),
@@ -37,6 +40,7 @@ _FUSED: Final = {
     "softmax_left": ("Softmax",),
     "erf_left": ("Erf",),
     "cast": ("Cast",),
+    "int8_products": ("MatMulIntegerToFloat",),
 }
 _EXAMPLE_TEXTS: Final = ("An example of an item's text", "Short", "")
 _PACKED_TOLERANCE: Final = 1e-3
@@ -52,14 +56,16 @@ class EncoderExport:
     Attributes:
         opset: ONNX opset of the file.
         fused_counts: Nodes in the file: ``attention``, ``layer_norm`` and ``gelu`` (one node each block),
-            ``softmax_left`` and ``erf_left`` (what should not be there), ``cast``.
+            ``softmax_left`` and ``erf_left`` (what should not be there), ``cast``, ``int8_products``.
         parity: Against the module in PyTorch on the calibration texts: ``max_error`` (absolute), ``min_cosine``,
             ``mean_cosine``.
+        left_out: In ``int8``, the activations whose layers stayed in FP32.
     """
 
     opset: int
     fused_counts: dict[str, int]
     parity: dict[str, float]
+    left_out: tuple[str, ...] = ()
 
 
 def export_item_encoder(
@@ -79,15 +85,24 @@ def export_item_encoder(
     Raises:
         CommandError: If the precision is none of these, or there is no calibration text.
     """
-    if precision != "fp32":
-        raise CommandError(f"the item encoder cannot be exported as {precision}")
+    if precision not in PRECISIONS:
+        raise CommandError(f"the item encoder's precision is {precision!r}, expected one of {', '.join(PRECISIONS)}")
     if not calibration_texts:
         raise CommandError("the item encoder needs at least one calibration text")
-    graph_module = _exportable(module, tokenizer)
-    _export_fp32(graph_module, path, tokenizer)
     tokens = tokenize(calibration_texts, tokenizer)
     reference = torch_vectors(module, tokens)
-    return EncoderExport(OPSET, fused_counts(path), parity(reference, onnx_vectors(path, tokens)))
+
+    def cosine(candidate: Path) -> float:
+        return parity(reference, onnx_vectors(candidate, tokens))["min_cosine"]
+
+    written = path.with_suffix(".fp32.onnx") if precision == "int8" else path
+    _export(_exportable(module, tokenizer, half=precision == "fp16"), written, tokenizer)
+    left_out: list[str] = []
+    if precision == "int8":
+        left_out = quantize_graph(written, path, tokens, cosine)
+        written.unlink()
+    counts = fused_counts(path)
+    return EncoderExport(OPSET, counts, parity(reference, onnx_vectors(path, tokens)), tuple(left_out))
 
 
 def fused_counts(path: Path) -> dict[str, int]:
@@ -140,8 +155,8 @@ def _in_order(blocks: list[Any], order: list[Any]) -> Float32Array:
     return result
 
 
-def _exportable(module: nn.Module, tokenizer: Tokenizer) -> nn.Module:
-    """Return a copy that computes nothing for padding, or the module itself where its encoder cannot run packed."""
+def _exportable(module: nn.Module, tokenizer: Tokenizer, *, half: bool) -> nn.Module:
+    """Return a copy that computes nothing for padding, or one that does where its encoder cannot run packed."""
     tokens = tokenize(_EXAMPLE_TEXTS, tokenizer)
     expected = torch_vectors(module, tokens)
     try:
@@ -149,14 +164,14 @@ def _exportable(module: nn.Module, tokenizer: Tokenizer) -> nn.Module:
         actual = torch_vectors(packed, tokens)
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         logger.warning("the encoder cannot leave out padding, so its graph computes it too: %s", error)
-        return module
+        return padded_copy(module, half=half).eval()
     if np.abs(actual - expected).max() > _PACKED_TOLERANCE * max(1.0, float(np.abs(expected).max())):
         logger.warning("the encoder gives other vectors without padding, so its graph computes it too")
-        return module
-    return packed
+        return padded_copy(module, half=half).eval()
+    return packed_copy(module, half=True).eval() if half else packed
 
 
-def _export_fp32(module: nn.Module, path: Path, tokenizer: Tokenizer) -> None:
+def _export(module: nn.Module, path: Path, tokenizer: Tokenizer) -> None:
     example = tuple(torch.from_numpy(array) for array in tokenize(_EXAMPLE_TEXTS, tokenizer).batch(np.arange(3)))
     axes = {0: torch.export.Dim("N"), 1: torch.export.Dim("T")}
     with _quiet_export(), torch.inference_mode():

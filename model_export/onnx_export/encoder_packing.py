@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _ATTENTION: Final = "seqrank_packed"
 
+ENCODER_LINEAR_SUFFIX: Final = ".source.weight"
+"""What the names of the weights of an encoder's linear layers end with in the exported graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLayout:
@@ -61,16 +64,17 @@ class PackedEncoder(nn.Module):
 
     Args:
         encoder: A transformers encoder whose attention goes through `transformers.AttentionInterface`. It is changed.
+        half: Run it in FP16; what leaves it is float32 all the same.
     """
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, *, half: bool = False) -> None:
         super().__init__()
         from transformers import AttentionInterface
 
         AttentionInterface.register(_ATTENTION, _packed_attention)
         encoder.config._attn_implementation = _ATTENTION  # noqa: SLF001 - the setter refuses names it does not know
         flatten_row_wise_modules(encoder)
-        self.encoder = encoder
+        self.encoder = encoder.half() if half else encoder
         self.config = encoder.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: object) -> Any:
@@ -81,7 +85,7 @@ class PackedEncoder(nn.Module):
             input_ids=input_ids.reshape(-1)[_layout.rows_R].unsqueeze(0),
             position_ids=(_layout.steps_R + first_position(self.config)).unsqueeze(0),
         )
-        rows_RX = output.last_hidden_state.squeeze(0)
+        rows_RX = output.last_hidden_state.squeeze(0).float()
         output.last_hidden_state = F.embedding(_layout.row_of_NT, rows_RX)
         _layout = None
         return output
@@ -162,15 +166,39 @@ def flatten_row_wise_modules(module: nn.Module) -> None:
             flatten_row_wise_modules(child)
 
 
-def packed_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of a module whose transformers encoder runs packed; the original is left as it is.
+def packed_copy(module: nn.Module, *, half: bool = False) -> nn.Module:
+    """Return a copy of a module whose transformers encoder runs packed, in FP16 if ``half``; the original stays.
 
     Raises:
         ValueError: If there is no transformers encoder in it.
     """
     changed = copy.deepcopy(module)
     for parent, name, encoder in _encoders(changed):
-        setattr(parent, name, PackedEncoder(encoder))
+        setattr(parent, name, PackedEncoder(encoder, half=half))
+        return changed
+    raise ValueError(f"{type(module).__name__} holds no transformers encoder")
+
+
+class _PaddedEncoder(nn.Module):
+    """An encoder that computes padding too, for those that `PackedEncoder` cannot run; see there."""
+
+    def __init__(self, encoder: Any, *, half: bool) -> None:
+        super().__init__()
+        flatten_row_wise_modules(encoder)
+        self.encoder = encoder.half() if half else encoder
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: object) -> Any:
+        """Return an output with ``last_hidden_state`` float32[N, T, hidden]."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        output.last_hidden_state = output.last_hidden_state.float()
+        return output
+
+
+def padded_copy(module: nn.Module, *, half: bool = False) -> nn.Module:
+    """Return a copy of a module whose encoder computes padding too; see `packed_copy`."""
+    changed = copy.deepcopy(module)
+    for parent, name, encoder in _encoders(changed):
+        setattr(parent, name, _PaddedEncoder(encoder, half=half))
         return changed
     raise ValueError(f"{type(module).__name__} holds no transformers encoder")
 
