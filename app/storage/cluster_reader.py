@@ -13,10 +13,14 @@ class ClusterReader:
     """Reads two keys of one slot from the node that owns it; the same promise as `PipelinedReader`.
 
     redis-py drops a connection whose reply was not awaited, so a caller that leaves never shifts a reply.
+
+    Attributes:
+        stalls: Always 0: redis-py does not tell.
     """
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self.stalls = 0
 
     async def get_two(self, first: bytes, second: bytes, *, timeout_s: float) -> tuple[bytes | None, bytes | None]:
         """Return the values of two string keys of one slot in one round trip; None where there is none.

@@ -28,7 +28,13 @@ SCHEMES: Final = ("redis", "rediss", "unix", *CLUSTER_SCHEMES)
 
 
 class Reader(Protocol):
-    """The hot read, on one server or a cluster."""
+    """The hot read, on one server or a cluster.
+
+    Attributes:
+        stalls: How many connections were dropped because a reply did not come.
+    """
+
+    stalls: int
 
     async def get_two(self, first: bytes, second: bytes, *, timeout_s: float) -> tuple[bytes | None, bytes | None]:
         """Return the values of two string keys of one slot in one round trip."""

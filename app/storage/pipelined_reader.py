@@ -92,6 +92,9 @@ class PipelinedReader:
         connect: Opens the transport.
         handshake: Commands to send first (AUTH, SELECT), whose replies must not be errors.
         stalled_after_s: See above.
+
+    Attributes:
+        stalls: How many connections were dropped because a reply did not come.
     """
 
     def __init__(self, connect: Connect, *, handshake: tuple[bytes, ...] = (), stalled_after_s: float) -> None:
@@ -100,6 +103,7 @@ class PipelinedReader:
         self._stalled_after_s = stalled_after_s
         self._connection: _Connection | None = None
         self._opening: asyncio.Task[_Connection] | None = None
+        self.stalls = 0
 
     async def get_two(self, first: bytes, second: bytes, *, timeout_s: float) -> tuple[bytes | None, bytes | None]:
         """Return the values of two string keys of one slot in one round trip; None where there is none.
@@ -163,6 +167,7 @@ class PipelinedReader:
             future.set_exception(StorageUnavailable("could not read from Redis: it did not answer in time"))
         # Timers may fire a clock tick early.
         if connection.oldest_wait_s(asyncio.get_running_loop().time()) >= 0.9 * self._stalled_after_s:
+            self.stalls += 1
             connection.close("it did not answer in time")
 
     async def _open(self, timeout_s: float) -> _Connection:

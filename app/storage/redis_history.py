@@ -72,12 +72,13 @@ class RedisHistory:
         """
         self._breaker.require_closed()
         keys = self._layout.of_user(user)
-        started_s = time.monotonic()
+        reader = self._redis.reader
+        started_s, stalls = time.monotonic(), reader.stalls
         try:
-            packed, version = await self._redis.reader.get_two(keys.packed, keys.catalog_version, timeout_s=timeout_s)
+            packed, version = await reader.get_two(keys.packed, keys.catalog_version, timeout_s=timeout_s)
         except StorageUnavailable:
             waited_s = time.monotonic() - started_s
-            if waited_s < 0.9 * timeout_s or waited_s >= 0.9 * self._blamed_after_s:
+            if waited_s < 0.9 * timeout_s or waited_s >= 0.9 * self._blamed_after_s or reader.stalls > stalls:
                 self._breaker.failed()
             raise
         self._breaker.succeeded()

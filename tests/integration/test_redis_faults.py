@@ -153,6 +153,20 @@ async def test_an_impatient_caller_does_not_open_the_circuit(valkey_server):
             assert breaker.state is CircuitState.CLOSED
 
 
+async def test_impatient_callers_find_out_about_a_stalled_redis_together(valkey_server):
+    """However short each caller's time, a connection that stays mute past the limit counts as a failure of Redis."""
+    async with faulty_proxy(valkey_server.port) as proxy:
+        breaker = CircuitBreaker(failures_to_open=2)
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        async with opened_history(url, breaker=breaker, **QUICK) as history:
+            assert len(await history.read("ann", timeout_s=1.0)) == 0
+            proxy.fault = Fault.STALL
+            for _ in range(100):
+                with pytest.raises(StorageUnavailable):
+                    await history.read("ann", timeout_s=0.015)
+            assert breaker.state is CircuitState.OPEN
+
+
 async def test_a_killed_redis_is_found_again(own_server):
     """After kill -9 and a new start, reads and writes work on new connections."""
     async with opened_history(own_server.url, **QUICK) as history:
