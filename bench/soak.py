@@ -57,6 +57,27 @@ def mixed_requests(work: Workload) -> list[bytes]:
     return requests
 
 
+def report(rows: list[str], memory_mb: list[float], tails_ms: list[float]) -> list[str]:
+    """Return the lines of the result, with memory slope and drift of the tail."""
+    steady = memory_mb[WARM_UP_MINUTES:]
+    slope = float(np.polyfit(np.arange(len(steady)), steady, 1)[0]) if len(steady) > 1 else float("nan")
+    return [
+        "# Soak",
+        "",
+        f"`python -m bench.soak --bundle … --minutes {len(rows)}` · {machine_lines('uvicorn')}",
+        "",
+        (
+            f"{RATE:.0f} requests a second of {SHAPES} candidates, whole-catalogue ranking, feedback, and new items "
+            f"all along. Memory slope after {WARM_UP_MINUTES} minutes: **{slope:+.2f} MB a minute**; p99 of the last "
+            f"minute against the second: **{tails_ms[-1] / tails_ms[min(1, len(tails_ms) - 1)]:.2f} times**."
+        ),
+        "",
+        "| minute | answers | not 200 | degraded | items added | p50 ms | p99 ms | resident MB |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+    ]
+
+
 def main() -> int:
     """Measure and write ``docs/results/soak.md``."""
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
@@ -80,23 +101,7 @@ def main() -> int:
                 f"| {outcome.percentile_ms(50):.1f} | {tails_ms[-1]:.1f} | {memory_mb[-1]:.1f} |"
             )
             print(rows[-1], f"({time.monotonic() - started_s:.0f} s)", flush=True)
-    steady = memory_mb[WARM_UP_MINUTES:]
-    slope = float(np.polyfit(np.arange(len(steady)), steady, 1)[0]) if len(steady) > 1 else float("nan")
-    lines = [
-        "# Soak",
-        "",
-        f"`python -m bench.soak --bundle … --minutes {arguments.minutes}` · {machine_lines('uvicorn')}",
-        "",
-        (
-            f"{RATE:.0f} requests a second of {SHAPES} candidates, whole-catalogue ranking, feedback, and new items "
-            f"all along. Memory slope after {WARM_UP_MINUTES} minutes: **{slope:+.2f} MB a minute**; p99 of the last "
-            f"minute against the second: **{tails_ms[-1] / tails_ms[min(1, len(tails_ms) - 1)]:.2f} times**."
-        ),
-        "",
-        "| minute | answers | not 200 | degraded | items added | p50 ms | p99 ms | resident MB |",
-        "|---|---|---|---|---|---|---|---|",
-        *rows,
-    ]
+    lines = report(rows, memory_mb, tails_ms)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text("\n".join(lines) + "\n", "utf-8")
     return 0

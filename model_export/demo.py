@@ -118,7 +118,7 @@ def _tour(client: httpx.Client, items: dict[str, dict[str, Any]]) -> bool:
     ]
     print(f"\n“{second['category']}” in the first {SHOWN}: {gained[0]} before the click, {gained[1]} after it.")
     client.delete(f"/users/{user}").raise_for_status()
-    return gained[1] > gained[0]
+    return bool(gained[1] > gained[0])
 
 
 def _click(client: httpx.Client, user: str, item: dict[str, Any]) -> None:
