@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Opener: TypeAlias = "Callable[[Settings, Metrics], AbstractAsyncContextManager[Serving]]"
 
 ROUTES = (
-    "/rank", "/rank/{model}", "/feedback", "/events", "/users/{user:path}", "/items", "/items/{item:path}", "/health",
+    "/rank", "/rank/{model}", "/feedback", "/events", "/users/{user}", "/items", "/items/{item}", "/health",
     "/health/live", "/health/ready", "/health/latency", "/info", "/metrics",
 )  # fmt: skip
 

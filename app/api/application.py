@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
-from app.api import error_responses, items, openapi, probes, users
+from app.api import error_responses, id_in_path, items, openapi, probes, users
 from app.api.admission import BUDGET_SHARE, Admission
 from app.api.edge import Edge, Lane
 from app.api.feedback import FeedbackEndpoint
@@ -76,6 +76,7 @@ def build_application(
         lifespan=lifespan,
         redoc_url=None,
     )
+    id_in_path.install()
     error_responses.install(app)
     openapi.install(app, max_items=limits.max_items)
     rank = RankEndpoint(service, observer, RankLimits(max_items=limits.max_items, timeout_ms=limits.timeout_ms))
@@ -129,12 +130,12 @@ def _add_feedback(app: FastAPI, feedback: FeedbackEndpoint) -> None:
 
 
 def _add_users(app: FastAPI, service: Service) -> None:
-    @app.get("/users/{user:path}", summary="Recent behaviour, newest first", tags=["behaviour"],
+    @app.get("/users/{user:id}", summary="Recent behaviour, newest first", tags=["behaviour"],
              responses=answers_of("UserAnswer", *_EVERY, 422))  # fmt: skip
     async def show_user(user: Name) -> Response:
         return (await users.show_user(service, user)).as_response()
 
-    @app.delete("/users/{user:path}", summary="Forget the user everywhere", tags=["behaviour"],
+    @app.delete("/users/{user:id}", summary="Forget the user everywhere", tags=["behaviour"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 422))  # fmt: skip
     async def forget_user(user: Name) -> Response:
         return (await users.forget_user(service, user)).as_response()
@@ -149,12 +150,12 @@ def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
         body = await request.body()
         return (await items.put_items(service, body, started_s, max_items=limits.max_items)).as_response()
 
-    @app.get("/items/{item:path}", summary="What is known of an item", tags=["items"],
+    @app.get("/items/{item:id}", summary="What is known of an item", tags=["items"],
              responses=answers_of("ItemAnswer", *_EVERY, 404, 422))  # fmt: skip
     async def show_item(item: Name) -> Response:
         return (await items.show_item(service, item)).as_response()
 
-    @app.delete("/items/{item:path}", summary="Delete an item", tags=["items"],
+    @app.delete("/items/{item:id}", summary="Delete an item", tags=["items"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 404, 422))  # fmt: skip
     async def delete_item(item: Name) -> Response:
         return (await items.delete_item(service, item)).as_response()

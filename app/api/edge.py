@@ -187,6 +187,6 @@ def _route_of(scope: body.Scope) -> str:
     """Return a path template for metrics: few values, no ids."""
     route = scope.get("route")
     if route is not None:
-        return str(getattr(route, "path", "other"))
+        return str(getattr(route, "path_format", "other"))
     path: str = scope["path"]
     return path if path in ("/rank", "/feedback", "/events") else "other"

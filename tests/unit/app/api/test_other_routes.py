@@ -65,11 +65,12 @@ async def test_an_unknown_user_is_not_an_error(house):
 
 
 async def test_a_user_is_forgotten_under_any_name(house):
-    """Ids with slashes and spaces are users as well."""
-    await house.client.post("/feedback", json={"user": "a/b c", "item": "i1"})
-    answer = await house.client.delete("/users/a%2Fb%20c")
+    """Ids with slashes, spaces and line ends are users as well."""
+    await house.client.post("/feedback", json={"user": "a/b c\nd\n", "item": "i1"})
+    answer = await house.client.delete("/users/a%2Fb%20c%0Ad%0A")
     assert answer.json() == {"removed": {"history_events": 1}, "status": "ok"}
-    assert (await house.client.get("/users/a%2Fb%20c")).json()["events"] == []
+    assert (await house.client.get("/users/a%2Fb%20c%0Ad%0A")).json()["events"] == []
+    assert 'route="/users/{user}",status="200"' in (await house.client.get("/metrics")).text
 
 
 async def test_an_item_can_be_added_ranked_shown_and_deleted(house):
