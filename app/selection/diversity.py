@@ -16,8 +16,8 @@ Method: TypeAlias = Literal["dpp", "mmr"]
 LOG_RESIDUAL_WEIGHT: Final = 0.6
 """One unit of log-residual against the whole range of relevance: a setting of 0.3 then costs next to nothing."""
 
-_LEAST_RESIDUAL: Final = 1e-6
-"""What is left of a candidate that the list already spans; keeps its logarithm finite."""
+_LEAST_RESIDUAL: Final = 1e-5
+"""What is left of a candidate that the list already spans, above the rounding of float32 cosines."""
 
 
 def diverse_positions(
@@ -60,14 +60,15 @@ def diverse_positions(
     open_M = open_places.open_M[:count]
     novelty: _Novelty = _SpanNovelty(vectors_MD, k) if method == "dpp" else _NearestNovelty(vectors_MD)
     relevance_M = (1.0 - diversity) * _scaled_to_one(scores_M)
+    relevance_M[~open_M] = -np.inf
     chosen: list[int] = []
     for _ in range(min(k, count)):
-        gain_M = np.where(open_M, relevance_M + diversity * novelty.novelty_M, -np.inf)
-        best = int(gain_M.argmax())
+        best = int((relevance_M + diversity * novelty.novelty_M).argmax())
         if not open_M[best]:
             break
         chosen.append(best)
         open_places.take(best)
+        relevance_M[~open_M] = -np.inf
         novelty.choose(best)
     in_order = np.sort(np.asarray(chosen, np.int64))
     return in_order[np.argsort(-scores_M[in_order], kind="stable")]
@@ -130,8 +131,8 @@ class _NearestNovelty:
 def _cosines(vectors_MD: Float32Array) -> FloatArray:
     """Return ``float64[M, M]`` cosines with ones on the diagonal; 0 for zero vectors."""
     length_M1 = np.linalg.norm(vectors_MD, axis=1, keepdims=True)
-    unit_MD = vectors_MD.astype(np.float64) / np.where(length_M1 > 0, length_M1, 1)
-    cosine_MM: FloatArray = unit_MD @ unit_MD.T
+    unit_MD = vectors_MD / np.where(length_M1 > 0, length_M1, 1)
+    cosine_MM: FloatArray = (unit_MD @ unit_MD.T).astype(np.float64)
     np.fill_diagonal(cosine_MM, 1.0)
     return cosine_MM
 
