@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from model_export.evaluation.subject import Subject, oracle_of
 if TYPE_CHECKING:
     from model_export.evaluation.baselines.suite import Baseline, FittedBaseline
     from model_export.evaluation.scorers import CatalogScorer
+
+
+KNOWN_EVENTS: Final = 5
+"""A user with fewer events has not shown enough to be compared with an oracle that knows everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ def evaluate(subject: Subject, options: EvaluationOptions) -> Evaluation:
     questions = _questions(subject, options)
     answers, scorers = _asked(subject, questions, options)
     models = {one.name: as_json(one, subject.vectors_ND, answers[1:] if one.name == OURS else []) for one in answers}
+    if {OURS, ORACLE} <= models.keys():
+        models[OURS]["share_of_oracle"] = _share_of_oracle(questions, answers[0], answers[-1])
     dive = None
     if options.deep:
         dive = deep_dive(subject, questions, answers, scorers, validation_is_known=options.validation_is_known)
@@ -85,6 +91,13 @@ def _questions(subject: Subject, options: EvaluationOptions) -> Questions:
         chosen = np.random.default_rng(0).choice(len(questions), options.sample, replace=False)
         questions = questions.subset(np.sort(chosen))
     return questions
+
+
+def _share_of_oracle(questions: Questions, ours: Answers, oracle: Answers) -> float:
+    """Return our NDCG@10 over the oracle's, for questions with at least `KNOWN_EVENTS` events; 0 if there are none."""
+    known_T = questions.history_lengths >= KNOWN_EVENTS
+    best = float(oracle.values("NDCG@10")[known_T].sum())
+    return float(ours.values("NDCG@10")[known_T].sum()) / best if best else 0.0
 
 
 def _asked(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from model_export.evaluation.comparison import ORACLE, OURS
+from model_export.evaluation.evaluation import KNOWN_EVENTS
 from model_export.evaluation.plots import diversity_plot, ranking_plot, reliability_plot, slice_plot
 from model_export.evaluation.tables import (
     SURE,
@@ -64,9 +65,9 @@ def _opening(evaluation: Evaluation) -> str:
             f"ours is {against['relative']:+.0%} ({sure}, p = {against['p_value']:.4f})."
         )
     if ours and ORACLE in evaluation.models:
-        share = ours["NDCG@10"] / evaluation.models[ORACLE]["NDCG@10"]
         lines.append(
-            f"The shop is simulated, so the best possible is known: ours has **{share:.1%}** of the oracle's NDCG@10."
+            f"The shop is simulated, so the best possible is known: for users with {KNOWN_EVENTS} events or more, ours "
+            f"has **{ours['share_of_oracle']:.1%}** of the oracle's NDCG@10."
         )
     return "\n\n".join(lines)
 
