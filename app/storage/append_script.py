@@ -54,12 +54,9 @@ for user = 1, users do
     local record, event_key = ARGV[at], string.sub(ARGV[at], 17, 24)
     if not holds(packed, event_key) then
       added = added + 1
-      local time = struct.unpack('<i8', record)
-      if #packed < kept_bytes or time > struct.unpack('<i8', packed) then
-        local place = place_of(packed, time)
-        packed = string.sub(packed, 1, place) .. record .. string.sub(packed, place + 1)
-        redis.call('HSET', details_key, event_key, ARGV[at + 1])
-      end
+      local place = place_of(packed, struct.unpack('<i8', record))
+      packed = string.sub(packed, 1, place) .. record .. string.sub(packed, place + 1)
+      redis.call('HSET', details_key, event_key, ARGV[at + 1])
       while #packed > kept_bytes do
         redis.call('HDEL', details_key, string.sub(packed, 17, 24))
         packed = string.sub(packed, SIZE + 1)

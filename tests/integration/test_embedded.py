@@ -87,6 +87,17 @@ async def test_a_data_folder_serves_one_at_a_time(tmp_path, monkeypatch):
                 pass
 
 
+async def test_the_server_itself_holds_the_lock(tmp_path, monkeypatch):
+    """While an orphaned server still lives, its folder is refused, even though its service has let go."""
+    monkeypatch.setattr(embedded, "_LOCK_WAIT_S", 0.1)
+    async with EmbeddedValkey(tmp_path) as server:
+        os.close(server._lock)
+        server._lock = None
+        with pytest.raises(InvalidSetting, match="is in use by another Seqrank"):
+            async with EmbeddedValkey(tmp_path):
+                pass
+
+
 async def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     """A path through a file is refused in one sentence."""
     (tmp_path / "file").write_text("")

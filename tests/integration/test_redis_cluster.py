@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from app.contract.event_log import log_key, partition_of
@@ -28,6 +30,15 @@ async def test_events_of_many_users_spread_over_the_cluster(cluster_url, valkey_
     for server in valkey_cluster:
         with server.client() as client:
             assert client.dbsize() > 0
+
+
+async def test_more_calls_than_connections_wait_in_line(cluster_url):
+    """Hundreds of reads and writes at once share a few connections, and none fails."""
+    async with opened_history(cluster_url, max_connections=2) as history:
+        written = await asyncio.gather(*(history.append([event(n, user=f"user-{n}")]) for n in range(100)))
+        assert sum(written) == 100
+        read = await asyncio.gather(*(history.read(f"user-{n}", timeout_s=10.0) for n in range(100)))
+        assert [len(stored) for stored in read] == [1] * 100
 
 
 async def test_all_keys_of_a_user_share_a_slot(valkey_cluster):

@@ -101,6 +101,14 @@ async def test_an_event_too_old_for_a_full_history_is_logged_only(valkey_url):
         assert await log_length(history) == 4
 
 
+async def test_of_events_at_one_time_the_last_to_arrive_stay(valkey_url):
+    """In a full history an event as old as the oldest one takes its place: what was just acknowledged is used."""
+    async with opened_history(valkey_url, limits=HistoryLimits(kept_events=2)) as history:
+        for number in (1, 2, 3):
+            await history.append([event(number, at_ms=NOW_MS)])
+        assert await items_of(history) == keys_of_items([2, 3])
+
+
 async def test_an_event_from_the_far_future_stands_at_its_arrival(valkey_url):
     """A clock that is wrong by years does not hold the newest place for ever; the log keeps what it said."""
     far = NOW_MS + 10 * 365 * 86_400_000

@@ -8,6 +8,7 @@ import logging
 import numpy as np
 import pytest
 
+from app.catalog import vector_table
 from app.contract.identity import keys_of
 from app.contract.online_items import NewItem, StoredItem
 from app.errors import Overloaded, ScoringFailed, StorageUnavailable
@@ -204,6 +205,18 @@ async def test_a_text_without_an_item_gets_a_row(tmp_path):
         assert catalog.prior_of_rows(first).tolist() == [-2.5] * 3
         assert catalog.ids_of_rows(first) == ["", "", ""]
         assert catalog.live_rows().tolist() == [1, 2, 3, 4]
+
+
+async def test_a_row_that_is_used_again_is_not_the_old_item_any_more(tmp_path, monkeypatch):
+    """A text that gets a deleted item's row has no id, and the neutral prior."""
+    monkeypatch.setattr(vector_table, "QUARANTINE_S", 0.0)
+    async with open_shop(tmp_path) as catalog:
+        await catalog.put_items([NewItem("rug", "a red rug")])
+        row = catalog.rows_of_ids(["rug"])
+        await catalog.delete_items(["rug"])
+        assert (await catalog.rows_of_texts(["a bed"])).tolist() == row.tolist()
+        assert catalog.ids_of_rows(row) == [""]
+        assert catalog.prior_of_rows(row).tolist() == [-2.5]
 
 
 async def test_texts_beyond_the_spare_rows_are_refused(tmp_path):
