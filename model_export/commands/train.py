@@ -2,7 +2,7 @@
 
 The run folder gets the resolved configuration, the environment, metrics, log, TensorBoard curves, checkpoints and
 model.safetensors. A killed run goes on where it was when the same command is given again. With torchrun several
-processes share the work: torchrun --nproc-per-node 2 -m model_export train ...
+processes share the work: torchrun --nproc-per-node 2 -m -- model_export train ...
 """
 
 from __future__ import annotations

@@ -1,0 +1,151 @@
+"""The train command as a user runs it: killed, resumed, shared by two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+from model_export.__main__ import main
+from model_export.training.trained_run import load_trained_run
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+[model]
+width = 16
+vector_width = 16
+history_length = 10
+
+[text]
+width = 8
+max_tokens = 8
+
+[training]
+max_epochs = {epochs}
+patience = 100
+positions_per_batch = 64
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    users = np.repeat(np.arange(40), 8)
+    events = {
+        "user_id": [f"u{user}" for user in users],
+        "item_id": [f"i{item}" for item in random.integers(0, 12, len(users))],
+        "action": ["view"] * len(users),
+        "timestamp": (1_600_000_000_000 + np.cumsum(random.integers(1000, 90_000_000, len(users)))).tolist(),
+        "rating": pa.array([None] * len(users), pa.float64()),
+    }
+    pq.write_table(pa.table(events), folder / "interactions.parquet")
+    items = {"item_id": [f"i{item}" for item in range(12)], "text": [f"thing {item}" for item in range(12)]}
+    pq.write_table(pa.table(items), folder / "items.parquet")
+    return folder
+
+
+def config_file(folder, epochs):
+    path = folder / "config.toml"
+    path.write_text(CONFIG.format(epochs=epochs))
+    return path
+
+
+def command(data, run, config):
+    return [
+        sys.executable,
+        "-m",
+        "model_export",
+        "train",
+        "--data",
+        str(data),
+        "--run",
+        str(run),
+        "--config",
+        str(config),
+    ]
+
+
+def test_a_run_killed_by_signal_9_ends_with_the_weights_of_one_that_was_not(data, tmp_path):
+    """Killed once a checkpoint is there, then started again: every weight equals the uninterrupted run's."""
+    config = config_file(tmp_path, epochs=12)
+    assert main(command(data, tmp_path / "whole", config)[3:]) == 0
+    killed = subprocess.Popen(command(data, tmp_path / "killed", config), cwd=ROOT, stdout=subprocess.DEVNULL)
+    checkpoint = tmp_path / "killed" / "checkpoints" / "latest.pt"
+    while not checkpoint.exists():
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    assert main(command(data, tmp_path / "killed", config)[3:]) == 0
+    whole, resumed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(np.array_equal(resumed[name], value) for name, value in whole.items())
+    assert "going on with" in (tmp_path / "killed" / "log.txt").read_text()
+
+
+def test_two_processes_train_one_model(data, tmp_path):
+    """Under torchrun two processes share the batches; the first one writes a run that opens."""
+    run, config = tmp_path / "run", config_file(tmp_path, epochs=2)
+    launcher = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "--",
+        "model_export",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*launcher, *command(data, run, config)[3:]], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
+    opened = load_trained_run(run)
+    assert opened.model.item_table().shape == (13, 16)
+    assert [entry["epoch"] for entry in json.loads((run / "metrics.json").read_text())["epochs"]][:2] == [1, 2]
+
+
+def test_another_configuration_is_not_mixed_into_an_unfinished_run(data, tmp_path, capsys):
+    """A folder that holds an unfinished run takes the same options only."""
+    run = tmp_path / "run"
+    assert main(command(data, run, config_file(tmp_path, epochs=1))[3:]) == 0
+    (run / "model.safetensors").unlink()
+    assert main(command(data, run, config_file(tmp_path, epochs=2))[3:]) == 2
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_a_complete_run_is_left_alone(data, tmp_path):
+    """The second command does nothing and succeeds."""
+    run, config = tmp_path / "run", config_file(tmp_path, epochs=1)
+    assert main(command(data, run, config)[3:]) == 0
+    written = (run / "model.safetensors").stat().st_mtime_ns
+    assert main(command(data, run, config)[3:]) == 0
+    assert (run / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_texts_are_read_as_in_the_table(data, tmp_path):
+    """`encode_texts` plus the delta is the row of the item table: the export's item encoder fits the table."""
+    import torch
+
+    from model_export.training.item_texts import text_encoder
+
+    run = tmp_path / "run"
+    assert main(command(data, run, config_file(tmp_path, epochs=1))[3:]) == 0
+    opened = load_trained_run(run)
+    encodings = text_encoder(opened.config.text).tokenizer.encode_batch(opened.data.item_texts())
+    ids, mask = (torch.tensor([getattr(e, name) for e in encodings]) for name in ("ids", "attention_mask"))
+    with torch.inference_mode():
+        rows = opened.model.encode_texts(ids, mask) + opened.model.item_deltas()[1:]
+        torch.testing.assert_close(rows, opened.model.item_table()[1:], atol=1e-5, rtol=1e-4)
