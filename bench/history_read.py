@@ -88,7 +88,7 @@ async def measure(count: int, rounds: int, reads: int) -> dict[str, Cost]:
                 e.timestamp_ms for e in stored
             }  # fmt: skip
             await store.redis.client.zadd(SORTED_SET, members)
-            versions = {
+            versions: dict[str, tuple[Callable[[], Awaitable[StoredHistory]], str]] = {
                 "packed string": (lambda: store.history.read(USER, timeout_s=1.0), "mget"),
                 "sorted set of JSON": (lambda: read_sorted_set(store.redis.client), "zrange"),
             }
