@@ -11,8 +11,8 @@ TOP_POSITIONS: Final = 10
 TIE_WIDTH: Final = 2e-4
 """FP32 scores that are closer than this are tied: twice the error that FP32 itself is allowed."""
 
-ENCODER_MIN_COSINE: Final = 0.95
-"""A text's vector must point where the FP32 encoder's points, whatever the precision."""
+ENCODER_MIN_COSINE: Final = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.9}
+"""A golden text's vector must point where the FP32 encoder's points, however odd the text."""
 
 
 @dataclass(frozen=True, slots=True)

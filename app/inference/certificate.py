@@ -68,7 +68,7 @@ def replay(golden: Golden, precision: str, ranker: OnnxRanker, encoder: OnnxItem
             f"{lowest:.4f}; the worst is {worst!r} with {min(agreements):.2f}"
         )
         raise BundleError(message)
-    cosine = _replay_texts(golden, encoder) if encoder is not None and golden.texts else 1.0
+    cosine = _replay_texts(golden, precision, encoder) if encoder is not None and golden.texts else 1.0
     return Replay(
         requests=len(golden.requests),
         texts=len(golden.texts) if encoder is not None else 0,
@@ -116,7 +116,8 @@ def _replay_request(request: GoldenRequest, ranker: OnnxRanker, tolerance: Toler
     return worst, top_agreement(request.scores_C, scores_C)
 
 
-def _replay_texts(golden: Golden, encoder: OnnxItemEncoder) -> float:
+def _replay_texts(golden: Golden, precision: str, encoder: OnnxItemEncoder) -> float:
+    least = ENCODER_MIN_COSINE[precision]
     try:
         actual_ND = encoder.encode([entry.text for entry in golden.texts])
     except ScoringFailed as error:
@@ -129,10 +130,10 @@ def _replay_texts(golden: Golden, encoder: OnnxItemEncoder) -> float:
             float(entry.vector_D @ actual_D) / scale if scale > 0 else float(np.array_equal(entry.vector_D, actual_D))
         )
         lowest = min(lowest, cosine)
-        if cosine < ENCODER_MIN_COSINE:
+        if cosine < least:
             message = (
                 f"golden text {entry.text[:40]!r}: its vector has the cosine {cosine:.4f} with the FP32 one, "
-                f"expected at least {ENCODER_MIN_COSINE}"
+                f"expected at least {least}"
             )
             raise BundleError(message)
     return lowest

@@ -24,8 +24,8 @@ def blamed_layer(draft: Draft, precision: str) -> str:
         draft: The bundle that was measured.
         precision: Its precision.
     """
-    errors_N = np.abs(draft.texts_ND - draft.expected_texts_ND).max(axis=1)
-    scale = float(np.abs(draft.expected_texts_ND).max())
+    errors_N = np.abs(draft.texts_ND - draft.expected_texts).max(axis=1)
+    scale = float(np.abs(draft.expected_texts).max())
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(folder) / RANKER_FILE
         onnx.save(ranker_model(draft.reference.ranker), reference)

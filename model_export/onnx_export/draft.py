@@ -52,7 +52,7 @@ class Draft:
         ranker: The ranking graphs with that table.
         encoder: The encoder graph.
         texts_ND: ``float32[N, D]``, the catalogue's texts as the encoder graph reads them.
-        expected_texts_ND: ``float32[N, D]``, the same by the reference.
+        deltas_ND: ``float32[N, D]``, what behaviour adds to them.
         measurements: What was found out while writing, for the certificate.
     """
 
@@ -63,15 +63,25 @@ class Draft:
     ranker: OnnxRanker
     encoder: OnnxItemEncoder
     texts_ND: Float32Array
-    expected_texts_ND: Float32Array
+    deltas_ND: Float32Array
     measurements: dict[str, Any]
+
+    @property
+    def expected_texts(self) -> Float32Array:
+        """``float32[N, D]``, the catalogue's texts as the reference reads them."""
+        return self.reference.table_ND[1:] - self.deltas_ND
+
+    def online_table(self) -> NDArray[Any]:
+        """Return the item table that would be if the bundle's own encoder had read every text."""
+        rows_ND = self.texts_ND + self.deltas_ND
+        return np.concatenate([np.zeros_like(rows_ND[:1]), rows_ND]).astype(self.table.dtype)
 
 
 def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[str], None]) -> Draft:
     """Write every file of ``precision`` into ``folder``.
 
-    The item table is what the bundle's own encoder graph makes of the texts, plus the deltas: an item that is put in
-    again with an unchanged text keeps its vector, in every precision.
+    The item table is the reference's in every precision: it is computed once, offline, so there is no hurry that would
+    be worth its accuracy. The bundle's own encoder reads the texts that come later.
 
     Raises:
         ExportError: If the model has a part that no graph was written for, or an intermediate tensor is not finite.
@@ -94,8 +104,7 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
     texts_ND = encoder.encode(texts)
     with torch.inference_mode():
         deltas_ND = reference.ranker.item_deltas().numpy()
-    table_ND = np.concatenate([np.zeros_like(deltas_ND[:1]), texts_ND + deltas_ND[1:]])
-    table = write_item_table(folder, table_ND, precision)
+    table = write_item_table(folder, reference.table_ND, precision)
     write_items(folder, run.data.items, popularity_prior(run.data))
     say("scoring the golden requests")
     golden = golden_of(reference, run.data, run.split.test)
@@ -109,7 +118,7 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
         ranker=OnnxRanker(folder, table, provider=provider),
         encoder=encoder,
         texts_ND=texts_ND,
-        expected_texts_ND=reference.table_ND[1:] - deltas_ND[1:],
+        deltas_ND=deltas_ND[1:],
         measurements=measured | {"encoder_graph": asdict(encoder_export)},
     )
 

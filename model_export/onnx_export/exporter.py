@@ -87,8 +87,12 @@ def _certified(
     say(f"measuring on {len(questions)} held-out questions")
     scores = parity.measure_scores(draft.reference, draft.ranker, questions)
     quality = parity.measure_quality(draft.reference, draft.ranker, questions)
-    vectors = parity.measure_vectors(draft.expected_texts_ND, draft.texts_ND)
-    missed = parity.shortfalls(precision, scores, quality, vectors)
+    vectors = parity.measure_vectors(draft.expected_texts, draft.texts_ND)
+    online_ranker = draft.ranker.pinned()
+    online_ranker.use_item_table(draft.online_table())
+    online = parity.measure_scores(draft.reference, online_ranker, questions)
+    online_quality = parity.measure_quality(draft.reference, online_ranker, questions)
+    missed = parity.shortfalls(precision, scores, quality, vectors, online)
     golden: dict[str, Any] = {}
     try:
         golden = asdict(replay(draft.golden, precision, draft.ranker, draft.encoder))
@@ -99,7 +103,13 @@ def _certified(
         raise ExportError(message)
     del golden["took_ms"]
     sizes = {name: (draft.folder / name).stat().st_size for name in BUNDLE_FILES}
-    record = parity.parity_record(scores, quality, vectors, golden=golden, sizes=sizes, **draft.measurements)
+    record = parity.parity_record(scores, quality) | {
+        "encoder": asdict(vectors),
+        "online": parity.parity_record(online, online_quality),
+        "golden": golden,
+        "sizes": sizes,
+        **draft.measurements,
+    }
     return record, quality.metrics
 
 

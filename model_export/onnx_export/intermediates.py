@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import onnx
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from app.contract.golden import GoldenRequest
 
 Feeds = dict[str, Any]
+
+_NEGLIGIBLE: Final = 1e-2
+"""Errors of smaller tensors count as if they were of this size: a logarithm of 1 is all rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ def worst_layer(reference: Path, other: Path, pairs: Sequence[tuple[Feeds, Feeds
             if wanted.dtype.kind == "f" and wanted.shape == got.shape:
                 errors[name] = max(errors[name], _relative_error(wanted, got))
     final = max(errors.values(), default=0.0)
-    return next((name for name, error in errors.items() if error >= final / 2 and error > 0), "none")
+    return next((name for name, error in errors.items() if error >= final / 2 and error > 0), "no layer")
 
 
 def ranker_feeds(request: GoldenRequest, table: NDArray[Any], *, with_candidates: bool = True) -> Feeds:
@@ -118,8 +121,8 @@ def _session_of_everything(path: Path) -> tuple[ort.InferenceSession, list[str]]
 
 
 def _relative_error(wanted: NDArray[Any], got: NDArray[Any]) -> float:
-    scale = float(np.abs(wanted).max(initial=0.0))
-    return float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0)) / scale if scale > 0 else 0.0
+    scale = max(float(np.abs(wanted).max(initial=0.0)), _NEGLIGIBLE)
+    return float(np.abs(wanted.astype(np.float64) - got).max(initial=0.0)) / scale
 
 
 def _top(values: dict[str, float]) -> str:

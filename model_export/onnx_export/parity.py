@@ -16,7 +16,7 @@ from model_export.evaluation.bundle_scorer import BundleScorer
 from model_export.evaluation.metrics import ndcg, summary
 from model_export.evaluation.ranks import rank_answers
 from model_export.evaluation.run_scorer import RunScorer
-from model_export.onnx_export.tolerances import ENCODER_MIN_MEAN_COSINE
+from model_export.onnx_export.tolerances import ENCODER_MIN_MEAN_COSINE, ONLINE_MIN_TOP10_AGREEMENT
 
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array
@@ -141,8 +141,18 @@ def measure_vectors(expected_ND: Float32Array, actual_ND: Float32Array) -> Encod
     return EncoderParity(texts=len(expected_ND), min_cosine=float(cosines_N.min()), mean_cosine=float(cosines_N.mean()))
 
 
-def shortfalls(precision: str, scores: ScoreParity, quality: QualityParity, encoder: EncoderParity) -> list[str]:
-    """Return a sentence for each tolerance of ``precision`` that is missed; none means that the export may go out."""
+def shortfalls(
+    precision: str, scores: ScoreParity, quality: QualityParity, encoder: EncoderParity, online: ScoreParity
+) -> list[str]:
+    """Return a sentence for each tolerance of ``precision`` that is missed; none means that the export may go out.
+
+    Args:
+        precision: Of the bundle.
+        scores: With the published item table.
+        quality: The same.
+        encoder: Of the catalogue's texts.
+        online: With the table that the bundle's own encoder would make.
+    """
     tolerance = TOLERANCES[precision]
     found: list[str] = []
     if scores.max_score_error > tolerance.max_score_error:
@@ -159,13 +169,17 @@ def shortfalls(precision: str, scores: ScoreParity, quality: QualityParity, enco
         found.append(
             f"the encoder's mean cosine is {encoder.mean_cosine:.5f}, expected {ENCODER_MIN_MEAN_COSINE[precision]}"
         )
+    if online.top10_agreement < ONLINE_MIN_TOP10_AGREEMENT[precision]:
+        found.append(
+            f"with every text read by the bundle's encoder top-10 agreement is {online.top10_agreement:.4f}, "
+            f"expected {ONLINE_MIN_TOP10_AGREEMENT[precision]} at least"
+        )
     return found
 
 
-def parity_record(scores: ScoreParity, quality: QualityParity, encoder: EncoderParity, **more: Any) -> dict[str, Any]:
-    """Return what the manifest's ``parity`` holds."""
-    record = asdict(scores) | {key: value for key, value in asdict(quality).items() if key != "metrics"}
-    return record | {"encoder": asdict(encoder)} | more
+def parity_record(scores: ScoreParity, quality: QualityParity) -> dict[str, Any]:
+    """Return what the manifest's ``parity`` holds of one item table."""
+    return asdict(scores) | {key: value for key, value in asdict(quality).items() if key != "metrics"}
 
 
 def _candidates(catalog_scores_BN: Float32Array, random: np.random.Generator) -> Int64Array:

@@ -6,7 +6,10 @@ from typing import Final
 
 from app.contract.tolerances import FP16, FP32, INT8, TOLERANCES, Tolerance
 
-__all__ = ["ENCODER_MIN_MEAN_COSINE", "FP16", "FP32", "INT8", "TOLERANCES", "Tolerance"]
+__all__ = ["ENCODER_MIN_MEAN_COSINE", "FP16", "FP32", "INT8", "ONLINE_MIN_TOP10_AGREEMENT", "TOLERANCES", "Tolerance"]
 
 ENCODER_MIN_MEAN_COSINE: Final = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.98}
 """Mean cosine of the encoder's vectors with the FP32 ones over the catalogue's texts."""
+
+ONLINE_MIN_TOP10_AGREEMENT: Final = {"fp32": 0.999, "fp16": 0.98, "int8": 0.85}
+"""Top-10 agreement if the bundle's own encoder had read every text: the worst that items added online can do."""
