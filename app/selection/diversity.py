@@ -55,23 +55,27 @@ def diverse_positions(
         ValueError: If a score or vector is not finite, or ``diversity`` is outside 0..1.
     """
     _check(scores_M, vectors_MD, diversity)
-    count = len(scores_M)
-    open_places = places if places is not None else OpenPlaces({}, {}, count=count)
-    open_M = open_places.open_M[:count]
+    open_places = places if places is not None else OpenPlaces({}, {}, count=len(scores_M))
     novelty: _Novelty = _SpanNovelty(vectors_MD, k) if method == "dpp" else _NearestNovelty(vectors_MD)
     relevance_M = (1.0 - diversity) * _scaled_to_one(scores_M)
+    chosen = np.sort(_greedy(relevance_M, novelty, diversity, k, open_places))
+    return chosen[np.argsort(-scores_M[chosen], kind="stable")]
+
+
+def _greedy(relevance_M: FloatArray, novelty: _Novelty, weight: float, k: int, places: OpenPlaces) -> Int64Array:
+    """Return positions in the order of choice, each the best sum of relevance and weighted novelty then."""
+    open_M = places.open_M[: len(relevance_M)]
     relevance_M[~open_M] = -np.inf
     chosen: list[int] = []
-    for _ in range(min(k, count)):
-        best = int((relevance_M + diversity * novelty.novelty_M).argmax())
+    for _ in range(min(k, len(relevance_M))):
+        best = int((relevance_M + weight * novelty.novelty_M).argmax())
         if not open_M[best]:
             break
         chosen.append(best)
-        open_places.take(best)
+        places.take(best)
         relevance_M[~open_M] = -np.inf
         novelty.choose(best)
-    in_order = np.sort(np.asarray(chosen, np.int64))
-    return in_order[np.argsort(-scores_M[in_order], kind="stable")]
+    return np.asarray(chosen, np.int64)
 
 
 class _Novelty(Protocol):
