@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -113,10 +113,9 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
     }
     by_setting = bool(plan.workers) or plan.batching != "auto"
     chosen_by = "setting" if by_setting else "measured"
-    inline_below_s = 0.0 if plan.on_gpu else INLINE_LIMIT_S
     unbatched = BatchPolicy(
         workers=workers,
-        inline_below_s=inline_below_s,
+        inline_below_s=0.0 if plan.on_gpu else INLINE_LIMIT_S,
         handoff_s=plan.handoff_s,
         chosen_by=chosen_by,
         measured=measured,
@@ -126,15 +125,14 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
     buckets, measured["batch_run_ms"] = _batch_sizes(model, plan)
     if len(buckets) == 1 or (plan.batching == "auto" and not _pays(measured["batch_run_ms"], buckets)):
         return unbatched
-    layout = BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), buckets)
-    return BatchPolicy(
-        workers=workers,
-        layout=layout,
-        max_batch=buckets[-1],
-        max_cells=buckets[-1] * 512,
-        chosen_by=chosen_by,
-        measured=measured,
-    )
+    return replace(unbatched, layout=_layout(plan, buckets), max_batch=buckets[-1], max_cells=buckets[-1] * 512)
+
+
+def _layout(plan: WarmUpPlan, batch_buckets: tuple[int, ...]) -> BatchLayout:
+    """Return the shapes of batches: few on a GPU, so that its memory stays flat; without padding on a CPU."""
+    if plan.on_gpu:
+        return BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), batch_buckets)
+    return BatchLayout(batch_buckets=batch_buckets)
 
 
 def _batch_sizes(model: RankingModel, plan: WarmUpPlan) -> tuple[tuple[int, ...], dict[str, float]]:
@@ -144,7 +142,7 @@ def _batch_sizes(model: RankingModel, plan: WarmUpPlan) -> tuple[tuple[int, ...]
     run_ms: dict[str, float] = {}
     alone_C = None
     for size in BATCH_SIZES:
-        layout = BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), (size,))
+        layout = _layout(plan, (size,))
         batch = layout.pack([question])
         scores_C = layout.unpack(model.score(batch), [question])[0]
         alone_C = scores_C if alone_C is None else alone_C

@@ -217,7 +217,8 @@ async def test_a_client_that_leaves_the_line_is_dropped(house):
     while not house.scorer.asked:
         await asyncio.sleep(0)
     await incoming.put({"type": "http.disconnect"})
-    await asyncio.wait_for(request, 5)
+    finished, _ = await asyncio.wait({request}, timeout=5)
+    assert finished
     assert sent == []
     assert house.service.in_flight == 0
     assert "seqrank_clients_left_total 1.0" in (await house.client.get("/metrics")).text
