@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         "seconds": replayed.seconds,
         "degraded": replayed.degraded,
         "repeated": replayed.repeated,
+        "busy": replayed.busy,
         "service": {key: info.get(key) for key in ("name", "version", "precision", "provider")},
     }
     result |= _offline(arguments, plan, questions, replayed, info)
@@ -163,6 +164,8 @@ def _verdict(result: dict[str, Any]) -> int:
           f"p99 {latency['p99']:.1f} ms; offline from {result['offline_source']}")  # fmt: skip
     if "other_place" in result:
         print(f"answers at another place than offline: {result['other_place']} of {result['questions']}")
+    if result["busy"]:
+        print(f"requests that the service was too busy for and that were sent again: {result['busy']}")
     if result["repeated"]:
         print(f"degraded answers that were asked for again: {result['repeated']}")
     if result["degraded"]:

@@ -25,6 +25,9 @@ _EVENTS_A_CALL = 500
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 10
 _PAUSE_S = 0.2
+_ATTEMPTS_WHEN_BUSY = 100
+_LONGEST_WAIT_S = 5.0
+_BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Replayed:
         took_ms_T: ``float64[T]``, how long each rank request took, seen from here.
         degraded: How many answers were still degraded when asked repeatedly, by reason.
         repeated: How many degraded answers were asked for again.
+        busy: How many requests were refused for the moment (429, 503) and sent again.
         history_events: How many events the service's lists rested on, summed.
         seconds: Of the whole replay.
     """
@@ -44,6 +48,7 @@ class Replayed:
     took_ms_T: FloatArray
     degraded: dict[str, int]
     repeated: int
+    busy: int
     history_events: int
     seconds: float
 
@@ -53,6 +58,7 @@ class ReplayClient:
 
     Attributes:
         repeated: How many degraded answers were asked for again.
+        busy: How many requests were refused for the moment and sent again.
     """
 
     def __init__(self, url: str, *, api_key: str | None = None, concurrency: int = 8) -> None:
@@ -68,6 +74,7 @@ class ReplayClient:
         self._http = httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_S)
         self._room = asyncio.Semaphore(concurrency)
         self.repeated = 0
+        self.busy = 0
         self._namespace = f"replay-{token_hex(4)}"
 
     async def __aenter__(self) -> Self:
@@ -120,7 +127,7 @@ class ReplayClient:
         async with asyncio.TaskGroup() as group:
             for number in range(len(questions)):
                 group.create_task(play(number))
-        return Replayed(places_T, took_ms_T, degraded, self.repeated, used, time.monotonic() - started_s)
+        return Replayed(places_T, took_ms_T, degraded, self.repeated, self.busy, used, time.monotonic() - started_s)
 
     async def _one(
         self, questions: Questions, plan: ReplayPlan, number: int, item_ids: list[str]
@@ -153,12 +160,24 @@ class ReplayClient:
         return answer, took_ms
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:
-        try:
-            response = await self._http.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            message = f"{method} {path} got no answer: {type(error).__name__} {error}"
-            raise CommandError(message) from error
+        """Return the answer's JSON; wait and ask again where the service is too busy for the moment."""
+        for _ in range(_ATTEMPTS_WHEN_BUSY):
+            try:
+                response = await self._http.request(method, path, json=body)
+            except httpx.HTTPError as error:
+                message = f"{method} {path} got no answer: {type(error).__name__} {error}"
+                raise CommandError(message) from error
+            if response.status_code not in _BUSY:
+                break
+            self.busy += 1
+            await asyncio.sleep(_wait_s(response))
         if not response.is_success:
             message = f"{method} {path} was answered {response.status_code}: {response.text[:300]}"
             raise CommandError(message)
         return response.json()
+
+
+def _wait_s(response: httpx.Response) -> float:
+    """Return how long the service asks to wait, at most `_LONGEST_WAIT_S`."""
+    asked = response.headers.get("retry-after", "")
+    return min(float(asked) if asked.isdigit() else 1.0, _LONGEST_WAIT_S)

@@ -142,7 +142,7 @@ def test_the_exit_code_is_the_tolerance(
     """The command ends with 1 if NDCG@10 differs by more than 0.001, and says which it is."""
     result = {
         "online": {"NDCG@10": 0.5}, "offline": {"NDCG@10": offline}, "questions": 1, "seconds": 1.0, "degraded": {},
-        "repeated": 0, "latency_ms": {"p50": 1.0, "p99": 1.0}, "offline_source": "a test",
+        "repeated": 0, "busy": 0, "latency_ms": {"p50": 1.0, "p99": 1.0}, "offline_source": "a test",
     }  # fmt: skip
     assert replay_command._verdict(result) == code
     assert f"{word} 0.001" in capsys.readouterr().out
