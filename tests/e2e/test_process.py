@@ -131,7 +131,7 @@ def test_a_bad_setting_is_one_sentence_and_code_2(tiny_bundle, settings):
 
 def test_a_click_is_read_by_the_next_list_and_sigterm_drains(tiny_bundle, tmp_path):
     """The whole way with a real store; then: readiness 503, the slow request finishes, the process ends with 0."""
-    with serving(tiny_bundle, tmp_path / "data", SEQRANK_DRAIN_S="1.5") as (port, process):
+    with serving(tiny_bundle, tmp_path / "data", SEQRANK_DRAIN_S="0.5") as (port, process):
         assert ask(port, "POST", "/feedback", {"user": "u", "item": "item-7", "action": "click"})[0] == 200
         status, ranked = ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})
         assert (status, ranked["history"]["used"], ranked["degraded"]) == (200, 1, False)
@@ -140,6 +140,9 @@ def test_a_click_is_read_by_the_next_list_and_sigterm_drains(tiny_bundle, tmp_pa
         until(lambda: status_of(port, "/health/ready") == 503)
         assert ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})[0] == 503
         assert ask(port, "GET", "/health/live")[0] == 200
+        # longer than the drain and uvicorn's own patience: what is in flight is waited for
+        time.sleep(2.5)
+        assert process.poll() is None
         assert slow.finish() == 503
         assert process.wait(10) == 0
 
