@@ -119,7 +119,7 @@ def load_tokenizer(folder: Path, *, max_tokens: int) -> Tokenizer:
     try:
         loaded = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise EncoderError(f"the tokenizer of {folder} cannot be loaded: {_first_line(error)}") from error
+        raise EncoderError(f"the tokenizer of {folder} cannot be loaded: {first_line(error)}") from error
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
         kind = type(loaded).__name__
@@ -151,7 +151,7 @@ def _load_model(folder: Path, name: str) -> Any:
         try:
             model: Any = AutoModel.from_pretrained(str(folder), local_files_only=True, dtype="float32")
         except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
-            raise EncoderError(f"the encoder {name} cannot be loaded: {_first_line(error)}") from error
+            raise EncoderError(f"the encoder {name} cannot be loaded: {first_line(error)}") from error
     if getattr(model.config, "is_encoder_decoder", False):
         raise EncoderError(f"{name} is an encoder-decoder ({model.config.model_type}), expected an encoder like BERT")
     if getattr(model, "pooler", None) is not None:
@@ -186,7 +186,7 @@ def _fetched_folder(hub_id: str) -> Path:
             folder = Path(snapshot_download(hub_id, allow_patterns=_HUB_WEIGHTS, etag_timeout=_HUB_TIMEOUT_S))
     except (OSError, ValueError, errors.HfHubHTTPError) as error:
         raise EncoderError(
-            f"the encoder {hub_id} is no folder here and cannot be fetched from the hub: {_first_line(error)}"
+            f"the encoder {hub_id} is no folder here and cannot be fetched from the hub: {first_line(error)}"
         ) from error
     return folder
 
@@ -209,6 +209,7 @@ def quiet_transformers() -> Iterator[None]:
             settings.enable_progress_bar()
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return the first line of a foreign error, to be part of our sentence."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
