@@ -33,6 +33,7 @@ class ModelConfig:
         use_time: Whether ages mean something; None looks at the timestamps.
         delta_bound: Longest per-item delta in lengths of the text part; 0 is text only, ``inf`` free ids.
         id_dropout: Share of items whose delta is left out in a training step.
+        new_item_boost: Added to the score of items without training events, once the model is trained.
     """
 
     encoder: str = "transformer"
@@ -45,7 +46,8 @@ class ModelConfig:
     interests: int = 1
     use_time: bool | None = None
     delta_bound: float | None = None
-    id_dropout: float = 0.1
+    id_dropout: float = 0.2
+    new_item_boost: float = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +192,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "model.interests": (1, 16),
     "model.delta_bound": (0.0, float("inf")),
     "model.id_dropout": (0.0, 0.95),
+    "model.new_item_boost": (-100.0, 100.0),
     "text.width": (1, 8192),
     "text.max_tokens": (4, 8192),
     "text.lora_rank": (1, 1024),

@@ -71,6 +71,20 @@ class ItemVectors(nn.Module):
             delta = delta / torch.sqrt(1.0 + squared / self.delta_bound**2)
         return torch.cat([delta, popularity], dim=-1) * known
 
+    @torch.no_grad()
+    def boost_new_items(self, boost: float) -> None:
+        """Raise the popularity coordinate of every item that has no delta; the vectors of all others stay.
+
+        Once, after training. What is known of a new item is less, so a list of the likeliest items hardly ever has one:
+        the boost buys new items their first events.
+
+        Args:
+            boost: In units of the score (log-probability) for a user who cares about popularity as most do.
+        """
+        if self.delta_bound > 0:
+            self.adaptor.bias[-1] += boost
+            self.popularity -= boost * self.known
+
     def forward(
         self, *, rows: Tensor | None = None, id_dropout: float = 0.0, fresh_text: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:

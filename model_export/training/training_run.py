@@ -63,6 +63,7 @@ class TrainingRun:
                 progress=progress,
             )
             model = session.run()
+            model.items.boost_new_items(config.model.new_item_boost)
             if distribution.is_first:
                 self._finish(model, material, session, progress)
         finally:

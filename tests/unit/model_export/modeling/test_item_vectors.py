@@ -49,6 +49,16 @@ def test_a_bound_of_0_is_text_only():
     assert not vectors(delta_bound=0.0).deltas().any()
 
 
+def test_a_boost_lifts_new_items_only():
+    """The popularity of the item without a delta rises, its direction and all other rows stay."""
+    items = vectors()
+    before = items().detach()
+    items.boost_new_items(0.5)
+    after = items().detach()
+    torch.testing.assert_close(after[2] - before[2], torch.tensor([0.0] * 5 + [0.5]))
+    torch.testing.assert_close(after[[0, 1, 3]], before[[0, 1, 3]])
+
+
 def test_id_dropout_leaves_the_text():
     """With all deltas dropped every item is its text."""
     items = vectors()
