@@ -89,6 +89,13 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
     tokenizer = load_tokenizer(run.tokenizer_folder, max_tokens=run.max_tokens)
     tokenizer.save(str(folder / TOKENIZER_FILE))
     reference = ReferenceModel(run.model, folder / TOKENIZER_FILE, max_tokens=run.max_tokens)
+    say("scoring the golden requests")
+    golden = golden_of(reference, run.data, run.split.test)
+    (folder / GOLDEN_FILE).write_text(golden.to_json(), "utf-8")
+    table = write_item_table(folder, reference.table_ND, precision)
+    write_items(folder, run.data.items, popularity_prior(run.data))
+    say(f"writing the {precision} ranker")
+    measured = _write_rankers(reference, golden, table, folder, precision)
     texts = run.data.item_texts()
     say(f"writing the {precision} encoder")
     encoder_export = export_item_encoder(
@@ -101,15 +108,8 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
     provider = obtain_provider("cpu")
     encoder = OnnxItemEncoder(folder, provider=provider, max_tokens=run.max_tokens)
     say(f"encoding {len(texts)} texts")
-    texts_ND = encoder.encode(texts)
     with torch.inference_mode():
         deltas_ND = reference.ranker.item_deltas().numpy()
-    table = write_item_table(folder, reference.table_ND, precision)
-    write_items(folder, run.data.items, popularity_prior(run.data))
-    say("scoring the golden requests")
-    golden = golden_of(reference, run.data, run.split.test)
-    (folder / GOLDEN_FILE).write_text(golden.to_json(), "utf-8")
-    measured = _write_rankers(reference, golden, table, folder, precision)
     return Draft(
         folder=folder,
         reference=reference,
@@ -117,7 +117,7 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
         table=table,
         ranker=OnnxRanker(folder, table, provider=provider),
         encoder=encoder,
-        texts_ND=texts_ND,
+        texts_ND=encoder.encode(texts),
         deltas_ND=deltas_ND[1:],
         measurements=measured | {"encoder_graph": asdict(encoder_export)},
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from app.contract.tensors import MASKED_LOGIT
+from model_export.errors import ExportError
 from model_export.modeling.buckets import TIME_BUCKETS
 from model_export.onnx_export.graph_builder import FUSED, GraphBuilder
 
@@ -42,8 +43,17 @@ class Parts:
     positions: int
 
     def event_weight(self, value: NDArray[Any], hint: str) -> str:
-        """Return a constant in the dtype of what is computed for each event."""
-        return self.graph.constant(value.astype(self.event_dtype), hint)
+        """Return a constant in the dtype of what is computed for each event.
+
+        Raises:
+            ExportError: If a number is beyond that dtype; it names the layer.
+        """
+        with np.errstate(over="ignore"):
+            cast = value.astype(self.event_dtype)
+        if not np.isfinite(cast).all():
+            message = f"{hint} holds {float(np.abs(value).max()):.3g}, which {np.dtype(self.event_dtype)} cannot hold"
+            raise ExportError(message)
+        return self.graph.constant(cast, hint)
 
     def request_weight(self, value: NDArray[Any], hint: str) -> str:
         """Return a constant in float32, for what is computed once for each request."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,19 @@ import numpy as np
 import pytest
 import torch
 
-from app.contract.manifest import PRECISIONS
+from app.contract.manifest import ITEM_ENCODER_FILE, PRECISIONS
 from app.contract.tolerances import ENCODER_MIN_COSINE
 from app.inference.bundle import Bundle, open_bundle
 from model_export.errors import ExportError
-from model_export.onnx_export import parity
+from model_export.onnx_export import draft, parity
 from model_export.onnx_export.certificate_table import certificate_table
+from model_export.onnx_export.encoder_graph import EncoderExport
 from model_export.onnx_export.exporter import ExportOptions, export_run
 from model_export.onnx_export.tolerances import TOLERANCES
 from tests.small_run import ITEMS, small_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from model_export.training.trained_run import TrainedRun
@@ -31,12 +34,24 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     return small_run(tmp_path_factory.mktemp("run"))
 
 
+@pytest.fixture(scope="module")
+def exported(run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the path of the run's bundle in a precision; each is exported once."""
+    folder = tmp_path_factory.mktemp("bundles")
+
+    def path_of(precision: str) -> Path:
+        path = folder / precision
+        if not path.exists():
+            export_run(run, run.model, path, ExportOptions(precision=precision), say=lambda _: None)
+        return path
+
+    return path_of
+
+
 @pytest.fixture(scope="module", params=PRECISIONS)
-def bundle(request: pytest.FixtureRequest, run: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(request: pytest.FixtureRequest, exported: Callable[[str], Path]) -> Bundle:
     """Return the run's bundle in one precision, opened by the class that serves."""
-    path = tmp_path_factory.mktemp("bundles") / request.param
-    export_run(run, run.model, path, ExportOptions(precision=request.param), say=lambda _: None)
-    return open_bundle(path, provider="cpu")
+    return open_bundle(exported(request.param), provider="cpu")
 
 
 def test_the_certificate_keeps_every_tolerance(bundle: Bundle) -> None:
@@ -85,9 +100,16 @@ def test_the_certificate_can_be_shown(bundle: Bundle) -> None:
 
 
 def test_a_missed_tolerance_publishes_nothing_and_names_the_layer(
-    run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: Callable[[str], Path]
 ) -> None:
     """An export outside its tolerance fails with a sentence, and the folder is not there."""
+    encoder = exported("fp16") / ITEM_ENCODER_FILE
+
+    def copied_encoder(_module: object, _tokenizer: object, path: Path, **_: object) -> EncoderExport:
+        shutil.copy(encoder, path)
+        return EncoderExport(23, {}, {})
+
+    monkeypatch.setattr(draft, "export_item_encoder", copied_encoder)
     strict = replace(TOLERANCES["fp16"], max_score_error=1e-9)
     monkeypatch.setitem(parity.TOLERANCES, "fp16", strict)
     with pytest.raises(ExportError, match=r"the fp16 bundle is refused: the largest score error is .* arises at "):
@@ -95,14 +117,23 @@ def test_a_missed_tolerance_publishes_nothing_and_names_the_layer(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_weight_that_overflows_half_precision_is_named(run: TrainedRun, tmp_path: Path) -> None:
-    """A layer whose values leave the range of float16 stops the export with its name."""
+@pytest.mark.parametrize(
+    ("factor", "sentence"),
+    [
+        (1e5, r"ranker\.onnx: encoder\.blocks\.0\.contract is not finite on a golden request"),
+        (1e7, r"encoder\.blocks\.0\.contract holds .*, which float16 cannot hold"),
+    ],
+)
+def test_a_layer_that_overflows_half_precision_is_named(
+    run: TrainedRun, tmp_path: Path, factor: float, sentence: str
+) -> None:
+    """A layer whose results or weights leave the range of float16 stops the export with its name."""
     weight = run.model.encoder.blocks[0].contract.weight
     before = weight.detach().clone()
     with torch.no_grad():
-        weight.mul_(1e6)
+        weight.mul_(factor)
     try:
-        with pytest.raises(ExportError, match=r"ranker\.onnx: encoder\.blocks\.0\.contract"):
+        with pytest.raises(ExportError, match=sentence):
             export_run(run, run.model, tmp_path / "bundle", ExportOptions(precision="fp16"), say=lambda _: None)
     finally:
         with torch.no_grad():
