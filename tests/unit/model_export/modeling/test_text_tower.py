@@ -76,7 +76,9 @@ def test_each_mode_trains_what_it_says(tmp_path, mode, trains):
         text_tower.zero_grad()
         text_tower.eval()
         text_tower.encode_rows(tokens, np.arange(3), tokens_per_chunk=8, recompute=recompute).square().sum().backward()
-        gradients.append(sum(p.grad.abs().sum().item() for p in text_tower.trainable_parameters() if p.grad is not None))
+        gradients.append(
+            sum(p.grad.abs().sum().item() for p in text_tower.trainable_parameters() if p.grad is not None)
+        )
     assert gradients[0] > 0
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
 
@@ -89,7 +91,7 @@ def test_pretraining_lowers_the_loss_and_goes_on_after_a_kill(tmp_path, monkeypa
     whole = pretrain(texts, str(encoder), tmp_path / "whole", settings)
     assert whole[-1] < whole[0] - 0.3
 
-    class Killed(Exception):  # noqa: N818 - stands for a signal
+    class Killed(Exception):
         pass
 
     from model_export.modeling import text_pretraining
