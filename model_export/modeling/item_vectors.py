@@ -83,7 +83,7 @@ class ItemVectors(nn.Module):
         """
         if self.delta_bound > 0:
             self.adaptor.bias[-1] += boost
-            self.popularity -= boost * self.known
+            self.popularity.sub_(boost * self.known)
 
     def forward(
         self, *, rows: Tensor | None = None, id_dropout: float = 0.0, fresh_text: tuple[Tensor, Tensor] | None = None
