@@ -95,6 +95,28 @@ def open_bundle(
         BundleError: If anything is missing, altered, unsigned, of another format, or does not match its certificate.
         ProviderUnavailable: If the provider cannot be had.
     """
+    manifest = verified_manifest(path, public_key=public_key)
+    obtained = obtain_provider(provider) if isinstance(provider, str) else provider
+    golden = read_golden(path, manifest)
+    item_table = _open_item_table(path, manifest)
+    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="open-bundle") as pool:
+        items = pool.submit(_open_items, path, manifest)
+        encoding = pool.submit(OnnxItemEncoder, path, provider=obtained, max_tokens=manifest.max_tokens,
+                               threads=encoder_threads)  # fmt: skip
+        ranker = OnnxRanker(path, item_table, provider=obtained, threads=threads)
+    certificate = replay(golden, manifest.precision, ranker, encoding.result())
+    return Bundle(
+        path, manifest, obtained, ranker, encoding.result(), items.result(), item_table, golden, certificate,
+        ranker.pinned(),
+    )  # fmt: skip
+
+
+def verified_manifest(path: Path, *, public_key: Path | None = None) -> Manifest:
+    """Return the manifest of a bundle whose signature and files were checked.
+
+    Raises:
+        BundleError: If there is no bundle, it is not signed by ``public_key``, or a file is not as the manifest says.
+    """
     if not path.is_dir():
         message = f"the bundle {path} does not exist or is no folder"
         raise BundleError(message)
@@ -102,28 +124,7 @@ def open_bundle(
         check_signature(path, public_key)
     manifest = read_manifest(path)
     check_files(path, manifest)
-    obtained = obtain_provider(provider) if isinstance(provider, str) else provider
-    golden = read_golden(path, manifest)
-    item_table = _open_item_table(path, manifest)
-    with ThreadPoolExecutor(max_workers=3, thread_name_prefix="open-bundle") as pool:
-        items = pool.submit(_open_items, path, manifest)
-        encoder = pool.submit(
-            OnnxItemEncoder, path, provider=obtained, max_tokens=manifest.max_tokens, threads=encoder_threads
-        )
-        ranker = pool.submit(OnnxRanker, path, item_table, provider=obtained, threads=threads)
-    certificate = replay(golden, manifest.precision, ranker.result(), encoder.result())
-    return Bundle(
-        path=path,
-        manifest=manifest,
-        provider=obtained,
-        ranker=ranker.result(),
-        encoder=encoder.result(),
-        items=items.result(),
-        item_table=item_table,
-        golden=golden,
-        certificate=certificate,
-        published_ranker=ranker.result().pinned(),
-    )
+    return manifest
 
 
 def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:

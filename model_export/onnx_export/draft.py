@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from app.contract.manifest import GOLDEN_FILE, ITEM_ENCODER_FILE, RANKER_FILE, RETRIEVER_FILE, TOKENIZER_FILE
@@ -15,7 +16,7 @@ from app.inference.onnx_item_encoder import OnnxItemEncoder
 from app.inference.onnx_ranker import OnnxRanker
 from app.inference.provider import obtain_provider
 from model_export.modeling.encoder_loading import load_tokenizer
-from model_export.onnx_export.encoder_graph import export_item_encoder
+from model_export.onnx_export.encoder_graph import EncoderExport, export_item_encoder
 from model_export.onnx_export.golden_requests import golden_of
 from model_export.onnx_export.half_precision import EVENT_DTYPES
 from model_export.onnx_export.intermediates import ranker_feeds, scan_for_overflow
@@ -96,18 +97,8 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
     write_items(folder, run.data.items, popularity_prior(run.data))
     say(f"writing the {precision} ranker")
     measured = _write_rankers(reference, golden, table, folder, precision)
-    texts = run.data.item_texts()
-    say(f"writing the {precision} encoder")
-    encoder_export = export_item_encoder(
-        _TextsToVectors(reference.ranker).eval(),
-        tokenizer,
-        folder / ITEM_ENCODER_FILE,
-        precision=precision,
-        calibration_texts=_spread(texts, CALIBRATION_TEXTS),
-    )
-    provider = obtain_provider("cpu")
-    encoder = OnnxItemEncoder(folder, provider=provider, max_tokens=run.max_tokens)
-    say(f"encoding {len(texts)} texts")
+    say(f"writing the {precision} encoder and reading {run.data.item_count} texts with it")
+    encoder, encoder_export = _write_encoder(run, reference, folder, precision)
     with torch.inference_mode():
         deltas_ND = reference.ranker.item_deltas().numpy()
     return Draft(
@@ -115,12 +106,26 @@ def write_draft(run: TrainedRun, folder: Path, precision: str, say: Callable[[st
         reference=reference,
         golden=golden,
         table=table,
-        ranker=OnnxRanker(folder, table, provider=provider),
+        ranker=OnnxRanker(folder, table, provider=obtain_provider("cpu")),
         encoder=encoder,
-        texts_ND=encoder.encode(texts),
+        texts_ND=encoder.encode(run.data.item_texts()),
         deltas_ND=deltas_ND[1:],
         measurements=measured | {"encoder_graph": asdict(encoder_export)},
     )
+
+
+def _write_encoder(
+    run: TrainedRun, reference: ReferenceModel, folder: Path, precision: str
+) -> tuple[OnnxItemEncoder, EncoderExport]:
+    encoder_export = export_item_encoder(
+        _TextsToVectors(reference.ranker).eval(),
+        Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
+        folder / ITEM_ENCODER_FILE,
+        precision=precision,
+        calibration_texts=_spread(run.data.item_texts(), CALIBRATION_TEXTS),
+    )
+    encoder = OnnxItemEncoder(folder, provider=obtain_provider("cpu"), max_tokens=run.max_tokens)
+    return encoder, encoder_export
 
 
 def _write_rankers(

@@ -61,7 +61,11 @@ def _quantised(model: onnx.ModelProto) -> onnx.ModelProto:
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        onnx.save(model, source)
+        prepared = onnx.ModelProto()
+        prepared.CopyFrom(model)
+        # says that shape inference and folding were done: there is nothing left to fold, and the advice is noise
+        onnx.helper.set_model_props(prepared, {"onnx.quant.pre_process": "onnxruntime.quant"})
+        onnx.save(prepared, source)
         quantize_dynamic(
             source,
             target,
