@@ -1,5 +1,7 @@
 """The warm-up chooses by what it measured."""
 
+# ruff: noqa: D102 -- named for what they do
+
 from __future__ import annotations
 
 import numpy as np
@@ -63,7 +65,9 @@ def test_no_request_is_longer_than_allowed():
     assert max(shape[1] for shape in model.shapes) == 64
 
 
-@pytest.mark.parametrize(("changes", "by"), [({}, "measured"), ({"workers": 2}, "setting"), ({"batching": "on"}, "setting")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("changes", "by"), [({}, "measured"), ({"workers": 2}, "setting"), ({"batching": "on"}, "setting")]
+)
 def test_the_policy_says_who_chose_it(changes, by):
     """`/info` shows whether a setting or the measurement decided."""
     assert warm_up(CountingModel(), plan(**changes)).policy.describe()["chosen_by"] == by
