@@ -43,7 +43,7 @@ def test_the_largest_value_is_found_with_its_place(tmp_path: Path) -> None:
 def test_the_first_layer_that_is_not_finite_is_named(tmp_path: Path) -> None:
     """A NaN is named where it arises, not where it arrives."""
     path = written(tmp_path / "a.onnx", -1.0)
-    with pytest.raises(ExportError, match=r"a\.onnx: y is not finite on a golden request \(largest before: layer\)"):
+    with pytest.raises(ExportError, match=r"a\.onnx: y is not finite on a golden request \(largest before: doubled\)"):
         scan_for_overflow(path, [{"x": np.array([1, 2], np.float32)}])
 
 
