@@ -62,7 +62,7 @@ def main() -> int:
     lines = [
         "# Overhead of the service over the model",
         "",
-        f"`python -m bench.overhead --bundle …` · {machine_lines('uvicorn', 'fastapi', 'orjson')}",
+        f"`python -m bench.overhead --bundle …` · {machine_lines('uvicorn', 'fastapi', 'msgspec')}",
         "",
         (
             f"{work.manifest.item_count} items, vectors of {work.manifest.vector_width}, {work.manifest.precision}, "

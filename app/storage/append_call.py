@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
+import msgspec
 
 from app.storage.event_codec import LATEST_TIMESTAMP_MS, pack_event
 
@@ -116,8 +116,8 @@ def details_of(event: Event) -> bytes:
     """Return the readable part of an event, a JSON array of id, item and action; time and user stand elsewhere."""
     parts = [event.event_id, event.item, event.action]
     try:
-        return orjson.dumps(parts)
-    except orjson.JSONEncodeError:  # lone surrogates, which the standard library escapes
+        return msgspec.json.encode(parts)
+    except UnicodeEncodeError:  # lone surrogates, which the standard library escapes
         return json.dumps(parts).encode()
 
 

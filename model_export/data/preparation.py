@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import orjson
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -83,7 +83,7 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
         }
         if source.impressions is not None:
             counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
-        (folder / REPORT_FILE).write_bytes(orjson.dumps(counts, option=orjson.OPT_INDENT_2) + b"\n")
+        (folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(counts)) + b"\n")
     return counts
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import orjson
+import msgspec
 import pyarrow as pa
 
 from model_export.data import columns
@@ -135,9 +135,9 @@ def _edition_of(reviews: Path) -> _Edition:
     if not line.strip():
         raise DataError(f"{reviews.name} is empty, expected one JSON object a line")
     try:
-        keys = set(orjson.loads(line))
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"{reviews.name} line 1 is not JSON ({error.msg}): {line[:60]!r}") from error
+        keys = set(msgspec.json.decode(line))
+    except ValueError as error:
+        raise DataError(f"{reviews.name} line 1 is not JSON ({error}): {line[:60]!r}") from error
     for edition in EDITIONS:
         if keys >= set(edition.reviews):
             return edition

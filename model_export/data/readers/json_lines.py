@@ -6,8 +6,8 @@ import io
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from model_export.data.readers.raw_rows import RawRows, RowBatches
@@ -84,9 +84,9 @@ def _parsed(file: str, lines: Iterable[tuple[int, bytes]], bad_rows: BadRows) ->
         if not line.strip():
             continue
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            bad_rows.add(file, number, "not JSON", f"not JSON ({error.msg}): {line[:60]!r}")
+            row = msgspec.json.decode(line)
+        except ValueError as error:
+            bad_rows.add(file, number, "not JSON", f"not JSON ({error}): {line[:60]!r}")
             continue
         if not isinstance(row, dict):
             bad_rows.add(file, number, "not a JSON object", f"not a JSON object: {line[:60]!r}")
