@@ -174,6 +174,19 @@ def test_a_second_signal_ends_it_at_once(tiny_bundle, tmp_path):
         assert process.wait(2) == 128 + signal.SIGTERM
 
 
+@pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
+def test_ctrl_c_drains_and_the_store_outlives_the_requests(tiny_bundle, tmp_path, arguments):
+    """Ctrl-C goes to the whole process group of a terminal: requests in flight are still answered, and the code is 0."""
+    with serving(tiny_bundle, tmp_path / "data", *arguments, SEQRANK_DRAIN_S="1") as (port, process):
+        store, slow = store_of(process), SlowUpload(port)
+        os.killpg(process.pid, signal.SIGINT)
+        until(lambda: status_of(port, "/health/ready") == 503)
+        assert Path(f"/proc/{store}").exists()
+        assert slow.finish() == 503
+        assert process.wait(10) == 0
+        assert not Path(f"/proc/{store}").exists()
+
+
 def test_workers_share_port_store_and_metrics_and_are_replaced(tiny_bundle, tmp_path):
     """Two workers answer on one port; their counts add up; a killed one comes back; SIGTERM ends all."""
     with serving(tiny_bundle, tmp_path / "data", "--workers", "2") as (port, process):
