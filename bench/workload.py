@@ -115,3 +115,9 @@ def get_json(url: str) -> Any:
     """GET JSON from our own loopback service."""
     with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
         return json.loads(answer.read())
+
+
+def get_text(url: str) -> str:
+    """GET text from our own loopback service."""
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+        return str(answer.read(), "utf-8")

@@ -176,7 +176,7 @@ def test_a_second_signal_ends_it_at_once(tiny_bundle, tmp_path):
 
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
 def test_ctrl_c_drains_and_the_store_outlives_the_requests(tiny_bundle, tmp_path, arguments):
-    """Ctrl-C goes to the whole process group of a terminal: requests in flight are still answered, and the code is 0."""
+    """Ctrl-C goes to a terminal's whole process group: requests in flight are still answered, and the code is 0."""
     with serving(tiny_bundle, tmp_path / "data", *arguments, SEQRANK_DRAIN_S="1") as (port, process):
         store, slow = store_of(process), SlowUpload(port)
         os.killpg(process.pid, signal.SIGINT)
