@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING, Final, Self
 
 from app.errors import BundleError, ScoringFailed
-from app.inference.certificate import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +62,8 @@ class CertificateWatch:
 
     async def check(self) -> None:
         """Replay once, in a thread."""
-        bundle = self._bundle
         try:
-            self.latest = await asyncio.to_thread(replay, bundle.golden, bundle.manifest.precision, bundle.ranker)
+            self.latest = await asyncio.to_thread(self._bundle.replay_golden)
         except (BundleError, ScoringFailed) as error:
             self.failure = f"the certificate failed: {error}"
             logger.error("%s", self.failure)  # noqa: TRY400 -- the sentence is enough

@@ -135,11 +135,23 @@ async def test_a_certificate_that_fails_later_makes_the_service_unready(tiny_bun
 
     bundle = await asyncio.to_thread(open_bundle, tiny_bundle, provider="cpu")
     watch = CertificateWatch(bundle, every_s=0, is_busy=lambda: False)
-    good = bundle.ranker._table
-    bundle.ranker.use_item_table(np.zeros((201, bundle.manifest.vector_width), np.float32))
+    published = bundle.published_ranker
+    good = published._table
+    published.use_item_table(np.zeros((201, bundle.manifest.vector_width), np.float32))
     await watch.check()
     assert "golden request" in (watch.failure or "")
-    bundle.ranker._table = good
+    published._table = good
+    await watch.check()
+    assert watch.failure is None
+
+
+async def test_items_changed_online_are_no_drift_of_the_certificate(tiny_bundle):
+    """The golden requests are replayed against the table as it was published, whatever is ranked by now."""
+    from app.inference.bundle import open_bundle
+
+    bundle = await asyncio.to_thread(open_bundle, tiny_bundle, provider="cpu")
+    watch = CertificateWatch(bundle, every_s=0, is_busy=lambda: False)
+    bundle.ranker.use_item_table(np.zeros((201, bundle.manifest.vector_width), np.float32))
     await watch.check()
     assert watch.failure is None
 
