@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +29,18 @@ EVENTS_A_USER = 20
 
 
 class Writer(threading.Thread):
-    """Sends events one after another and remembers those that were acknowledged."""
+    """Sends events one after another and remembers those that were acknowledged.
+
+    Attributes:
+        acknowledged: User and event id of each.
+        refused: How often each other answer came, by status and sentence; no answer at all is not counted.
+    """
 
     def __init__(self, url: str, item_ids: list[str], prefix: str) -> None:
         super().__init__(daemon=True)
         self.url, self.item_ids, self.prefix = url, item_ids, prefix
         self.acknowledged: list[tuple[str, str]] = []
+        self.refused: Counter[str] = Counter()
         self.stop = threading.Event()
 
     def run(self) -> None:
@@ -42,10 +49,20 @@ class Writer(threading.Thread):
         while not self.stop.is_set():
             user, event = f"{self.prefix}-{number // EVENTS_A_USER}", uuid.uuid4().hex
             body = {"id": event, "user": user, "item": self.item_ids[number % len(self.item_ids)]}
-            with suppress(urllib.error.URLError, OSError, json.JSONDecodeError):
+            try:
                 if post_json(self.url + "/feedback", body)["status"] == "ok":
                     self.acknowledged.append((user, event))
+            except urllib.error.HTTPError as error:
+                with suppress(OSError, ValueError):
+                    self.refused[f"{error.code} {json.loads(error.read())['error']}"] += 1
+            except (OSError, ValueError):
+                pass
             number += 1
+
+    def finish(self) -> None:
+        """Stop, and wait for the last answer."""
+        self.stop.set()
+        self.join(timeout=40)
 
 
 def lost_events(url: str, acknowledged: list[tuple[str, str]]) -> int:
@@ -119,12 +136,13 @@ def killed(bundle: Path, victim: str, rounds: int) -> Verdict:
     return verdict
 
 
-def wait_for_store(url: str, item: str, limit_s: float = 20.0) -> None:
-    """Wait until the service acknowledges events again."""
+def wait_for_store(url: str, item: str, *, users: int = 1, limit_s: float = 20.0) -> None:
+    """Wait until the service acknowledges events again, one of each user in one call."""
+    events = [{"user": f"chaos-probe-{number}", "item": item} for number in range(users)]
     started_s = time.monotonic()
     while time.monotonic() - started_s < limit_s:
         with suppress(urllib.error.URLError, OSError):
-            post_json(url + "/feedback", {"user": "chaos-probe", "item": item})
+            post_json(url + "/feedback", events)
             return
         time.sleep(0.05)
     message = f"no event was acknowledged within {limit_s:.0f} s after the crash"

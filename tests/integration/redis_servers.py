@@ -85,14 +85,14 @@ def running_server(folder: Path, *arguments: str) -> Iterator[Server]:
 
 
 @contextmanager
-def running_cluster(folder: Path) -> Iterator[list[Server]]:
-    """Run three primaries that share all slots."""
+def running_cluster(folder: Path, *more: str) -> Iterator[list[Server]]:
+    """Run three primaries that share all slots, with ``more`` arguments each."""
     with ExitStack() as stack:
         servers = []
         for number in range(3):
             home = folder / str(number)
             home.mkdir()
-            arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+            arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", *more)
             servers.append(stack.enter_context(running_server(home, *arguments)))
         clients = [stack.enter_context(server.client()) for server in servers]
         bounds = [round(part * CLUSTER_SLOTS / 3) for part in range(4)]
@@ -105,7 +105,7 @@ def running_cluster(folder: Path) -> Iterator[list[Server]]:
 
 
 def _is_whole(client: redis.Redis) -> bool:
-    info = client.execute_command("CLUSTER INFO")
+    info = client.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]
     text = info if isinstance(info, dict) else dict(line.split(":") for line in info.decode().split())
     return text["cluster_state"] == "ok" and int(text["cluster_known_nodes"]) == 3
 
