@@ -1,4 +1,4 @@
-"""The chaos kit: hurts Redis, the processes and the callers, and prints pass or fail for every promise.
+"""The chaos kit: hurts Redis, the store, the processes, the clock and the callers, and prints pass or fail.
 
 python -m bench.chaos --bundle build/demo/bundle
 """
@@ -10,9 +10,11 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from bench.chaos_clock import clock_scenarios
 from bench.chaos_crash import crash_scenarios
 from bench.chaos_load import load_scenarios
 from bench.chaos_redis import redis_scenarios
+from bench.chaos_store import store_scenarios
 from bench.machine import machine_lines
 
 
@@ -35,7 +37,9 @@ def main() -> int:
     failed = 0
     scenarios = chain(
         redis_scenarios(arguments.bundle, seconds),
+        store_scenarios(arguments.bundle, seconds),
         crash_scenarios(arguments.bundle, rounds),
+        clock_scenarios(arguments.bundle),
         load_scenarios(arguments.bundle, 3 * seconds),
     )
     for verdict in scenarios:
