@@ -158,7 +158,11 @@ def wrong_about(status: int, answer: bytes) -> str:
         return ""
     if [item["rank"] for item in items] != list(range(1, len(items) + 1)):
         return "ranks do not count from 1"
-    return "" if all(math.isfinite(item["score"]) for item in items) else "a score is not finite"
+    scores = [item["score"] for item in items]
+    known = [score for score in scores if score is not None]
+    if scores != known + [None] * (len(scores) - len(known)):
+        return "items without a score come last"
+    return "" if all(math.isfinite(score) for score in known) else "a score is not finite"
 
 
 def mutated(valid: Any, dice: random.Random) -> bytes:

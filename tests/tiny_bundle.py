@@ -179,13 +179,13 @@ def _graphs(words: dict[str, int], precision: str) -> dict[str, onnx.ModelProto]
     embedding = random.normal(0.0, 0.4, (len(words), WIDTH)).astype(np.float32)
     for category in CATEGORIES:
         embedding[words[category]] *= 6.0
-    user_side = {
+    user_side: dict[str, NDArray[Any]] = {
         "action_strength": np.asarray([1.0, 1.5, 2.0], np.float32),
         "strong": np.asarray(2.0, np.float32),
         "start": random.normal(0.0, 0.2, (1, WIDTH)).astype(np.float32),
         "log_normaliser": np.asarray(5.0, np.float32),
     }
-    ranker_side = {
+    ranker_side: dict[str, NDArray[Any]] = {
         "objective_weights": np.asarray([[1.0, 0.0]], np.float32),
         "first": np.asarray([0], np.int64),
         "second": np.asarray([1], np.int64),

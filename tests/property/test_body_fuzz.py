@@ -22,8 +22,9 @@ async def test_mutated_bodies_have_documented_answers(tmp_path):
         (422, b'{"detail":"no"}'),
         (200, b'{"items":[{"rank":2,"score":1.0}]}'),
         (200, b'{"items":[{"rank":1,"score":NaN}]}'),
+        (200, b'{"items":[{"rank":1,"score":null},{"rank":2,"score":1.0}]}'),
     ],
 )
 def test_an_answer_that_no_page_promises_is_noticed(status, answer):
-    """A server error, an error without a name, wrong ranks and a score that is no number are surprises."""
+    """A server error, an error without a name, wrong ranks and strange scores are surprises."""
     assert wrong_about(status, answer)
