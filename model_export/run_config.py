@@ -85,7 +85,8 @@ class TrainingConfig:
         clip_norm: Largest norm of a step's gradient.
         positions_per_batch: Sequence positions of a batch, padding included.
         max_epochs: Passes over the data at most.
-        max_minutes: Wall-clock minutes after which no further epoch begins, refit not counted; 0 is no limit.
+        max_minutes: Wall-clock minutes after which no further epoch begins, so that with the refit a run stays within
+            half an hour; 0 is no limit.
         patience: Epochs without a better validation NDCG@10 before stopping.
         averaging: Decay of the running average of the weights, which is what is validated and kept; 0 is none.
         validation_targets: Validation targets looked at after each epoch, at most.
@@ -103,7 +104,7 @@ class TrainingConfig:
     clip_norm: float = 1.0
     positions_per_batch: int | None = None
     max_epochs: int = 60
-    max_minutes: float = 0.0
+    max_minutes: float = 14.0
     patience: int = 3
     averaging: float = 0.99
     validation_targets: int = 10_000

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 
 from model_export.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def product_dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -20,6 +26,20 @@ def product_dtype(precision: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+@contextmanager
+def fast_products(dtype: torch.dtype) -> Iterator[None]:
+    """Let float32 matrix products run in bfloat16 inside, where that is the dtype of the large ones anyway.
+
+    Inputs, outputs and sums stay float32. The setting is torch's global one; it is put back afterwards.
+    """
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium" if dtype == torch.bfloat16 else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def chosen_device(name: str) -> torch.device:

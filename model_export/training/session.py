@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from model_export.training.checkpoint_file import read_checkpoint, write_checkpoint
 from model_export.training.fresh_fit import fresh_fit, fresh_ranker
 from model_export.training.material import REFIT, SELECT
+from model_export.training.precision import fast_products, product_dtype
 from model_export.training.validation import Validation
 from model_export.training.weights_file import load_weights, write_weights
 
@@ -136,7 +137,8 @@ class TrainingSession:
                 started_s = now_s
                 self._save(fit, phase)
 
-        loss = fit.train_epoch(after_step)
+        with fast_products(product_dtype(self._config.training.precision, self._device)):
+            loss = fit.train_epoch(after_step)
         self.selection.minutes += (time.monotonic() - started_s) / 60
         return loss
 
