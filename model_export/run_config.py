@@ -105,7 +105,7 @@ class TrainingConfig:
     positions_per_batch: int | None = None
     max_epochs: int = 60
     max_minutes: float = 14.0
-    patience: int = 3
+    patience: int = 5
     averaging: float = 0.99
     validation_targets: int = 10_000
     full_softmax_items: int = 20_000
