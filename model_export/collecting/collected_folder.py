@@ -57,6 +57,7 @@ class CollectedFolder:
 
     Attributes:
         offsets: The last collected entry of each partition of the log.
+        positions: How many entries the partition had ever had up to there.
         events: How many events the parts hold.
 
     Raises:
@@ -75,6 +76,7 @@ class CollectedFolder:
             raise DataError(f"{folder} is in use by another collect, expected one at a time") from error
         state = self._read_state()
         self.offsets: dict[int, str] = {int(partition): entry for partition, entry in state["offsets"].items()}
+        self.positions: dict[int, int] = {int(name): count for name, count in state.get("positions", {}).items()}
         self.events: int = state["events"]
         self._files: list[str] = state["files"]
         for path in self._parts.iterdir():
@@ -102,10 +104,17 @@ class CollectedFolder:
             self._files.append(name)
         for event in events:
             self.offsets[event.partition] = event.entry_id
+            self.positions[event.partition] = event.position
         self.events += len(new)
         self._write_state()
         self._known = np.union1d(self._known, keys)
         return len(new)
+
+    def finish(self, reached: dict[int, tuple[str, int]]) -> None:
+        """Move the offsets to the ends of what was read, past entries that were no events or are gone."""
+        for partition, (entry, position) in reached.items():
+            self.offsets[partition], self.positions[partition] = entry, position
+        self._write_state()
 
     def merge(self) -> Path:
         """Write all parts into one file that ``prepare --format csv`` reads, and return its path."""
@@ -134,7 +143,13 @@ class CollectedFolder:
     def _write_state(self) -> None:
         path = self._folder / STATE_FILE
         draft = path.with_name(f".{STATE_FILE}.draft")
-        state = {"format": STATE_FORMAT, "offsets": self.offsets, "files": self._files, "events": self.events}
+        state = {
+            "format": STATE_FORMAT,
+            "offsets": self.offsets,
+            "positions": self.positions,
+            "files": self._files,
+            "events": self.events,
+        }
         draft.write_text(json.dumps(state, indent=1), "utf-8")
         _flush(draft)
         draft.replace(path)

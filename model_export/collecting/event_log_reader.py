@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import redis
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from app.contract.event_log import ACTION, EVENT_ID, ITEM, KEY_PREFIX, LOG_PARTITIONS, TIMESTAMP_MS, USER, log_key
 from model_export.errors import DataError
@@ -32,6 +32,7 @@ class LoggedEvent:
         action: Action name.
         timestamp_ms: What the event said, epoch milliseconds.
         event_id: Unique id.
+        position: How many entries the partition had ever had, this one included, if none is missing.
     """
 
     partition: int
@@ -41,6 +42,25 @@ class LoggedEvent:
     action: str
     timestamp_ms: int
     event_id: str
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """What Redis says of a partition: first and last entry, if there is one, and how many it ever had."""
+
+    first: str | None
+    last: str | None
+    ever_added: int
+
+    @classmethod
+    def of(cls, info: dict[str, Any]) -> _Stream:
+        first, last = (info.get(name) for name in ("first-entry", "last-entry"))
+        return cls(
+            first=first[0].decode() if first else None,
+            last=last[0].decode() if last else None,
+            ever_added=int(info.get("entries-added", -1)),
+        )
 
 
 class EventLogReader:
@@ -52,6 +72,10 @@ class EventLogReader:
 
     Attributes:
         damaged: How many entries were left out because a field is missing or no number.
+        missing: How many entries were gone before anybody read them: trimmed, or deleted with their user. A partition
+            of which something older than the last run's end is still there has lost nothing by trimming, and does not
+            count. Redis counts what was ever added; that less what was read is missing.
+        reached: Of each partition that was read to its end: its last entry and its count of entries ever added.
 
     Raises:
         DataError: If Redis cannot be reached.
@@ -59,58 +83,79 @@ class EventLogReader:
 
     def __init__(self, url: str) -> None:
         self._client = _open(url)
-        self.damaged = 0
+        self.damaged = self.missing = 0
+        self.reached: dict[int, tuple[str, int]] = {}
         with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(LOG_PARTITIONS):
-                pipeline.xrevrange(log_key(partition), count=1)
-            newest = _asked(pipeline.execute)
-        self._ends = {partition: page[0][0].decode() for partition, page in enumerate(newest) if page}
+                pipeline.xinfo_stream(log_key(partition))
+            found = _asked(lambda: pipeline.execute(raise_on_error=False))
+        self._streams = {
+            partition: _Stream.of(info) for partition, info in enumerate(found) if not _is_missing_or_raise(info)
+        }
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def read_after(self, offsets: dict[int, str]) -> Iterator[list[LoggedEvent]]:
+    def read_after(self, offsets: dict[int, str], positions: dict[int, int]) -> Iterator[list[LoggedEvent]]:
         """Yield events in log order a partition, some of each partition in turn.
 
         Args:
             offsets: The last entry of each partition that is not wanted any more; missing means from the beginning.
+            positions: `LoggedEvent.position` of these entries, where it is known.
 
         Raises:
             DataError: If Redis fails, or a partition ends before its offset: then it is another Redis.
         """
-        offsets = dict(offsets)
+        offsets, started_at = dict(offsets), dict(offsets)
+        positions = {
+            partition: positions.get(partition, 0 if partition not in offsets else -1) for partition in self._streams
+        }
         self._check_same_log(offsets)
-        unread = set(self._ends)
+        unread = {partition for partition, stream in self._streams.items() if stream.last is not None}
         while unread:
             asked = sorted(unread)
             with self._client.pipeline(transaction=False) as pipeline:
                 for partition in asked:
                     start = f"({offsets[partition]}" if partition in offsets else "-"
-                    pipeline.xrange(log_key(partition), min=start, max=self._ends[partition], count=PAGE)
+                    pipeline.xrange(log_key(partition), min=start, max=self._streams[partition].last, count=PAGE)
                 pages = _asked(pipeline.execute)
             events: list[LoggedEvent] = []
             for partition, page in zip(asked, pages, strict=True):
-                events += self._parsed(partition, page)
+                events += self._parsed(partition, page, positions)
                 if page:
                     offsets[partition] = page[-1][0].decode()
                 if len(page) < PAGE:
                     unread.discard(partition)
+                    self._end(partition, started_at.get(partition), offsets.get(partition), positions[partition])
             if events:
                 yield events
 
+    def _end(self, partition: int, started_at: str | None, last: str | None, position: int) -> None:
+        """Note how far a partition was read, and what nobody has read."""
+        stream = self._streams[partition]
+        was_trimmed = started_at is None or stream.first is None or _order(stream.first) > _order(started_at)
+        if was_trimmed and 0 <= position < stream.ever_added:
+            self.missing += stream.ever_added - position
+        if last is not None:
+            self.reached[partition] = (last, stream.ever_added)
+
     def _check_same_log(self, offsets: dict[int, str]) -> None:
-        for partition, end in self._ends.items():
-            if partition in offsets and _order(end) < _order(offsets[partition]):
+        for partition, stream in self._streams.items():
+            end = stream.last
+            if end is not None and partition in offsets and _order(end) < _order(offsets[partition]):
                 raise DataError(
                     f"the event log {KEY_PREFIX} ends at {end} in partition {partition}, expected at least "
                     f"{offsets[partition]}, where the last run stopped: this is another Redis, so collect into "
                     "another folder"
                 )
 
-    def _parsed(self, partition: int, page: list[tuple[bytes, dict[bytes, bytes]]]) -> list[LoggedEvent]:
+    def _parsed(
+        self, partition: int, page: list[tuple[bytes, dict[bytes, bytes]]], positions: dict[int, int]
+    ) -> list[LoggedEvent]:
         events = []
         for entry_id, fields in page:
+            positions[partition] += positions[partition] >= 0
             try:
                 events.append(
                     LoggedEvent(
@@ -121,6 +166,7 @@ class EventLogReader:
                         action=fields[ACTION].decode("utf-8", "replace"),
                         timestamp_ms=int(fields[TIMESTAMP_MS]),
                         event_id=fields[EVENT_ID].decode("utf-8", "replace"),
+                        position=positions[partition],
                     )
                 )
             except (KeyError, ValueError):
@@ -152,6 +198,15 @@ def _asked(ask: Any) -> Any:
         return ask()
     except (RedisError, RedisClusterException, OSError) as error:
         raise _unreachable(error) from error
+
+
+def _is_missing_or_raise(info: Any) -> bool:
+    """Tell whether there is no such stream; raise any other error."""
+    if isinstance(info, ResponseError) and "no such key" in str(info):
+        return True
+    if isinstance(info, Exception):
+        raise _unreachable(info) from info
+    return False
 
 
 def _unreachable(error: Exception) -> DataError:

@@ -59,12 +59,18 @@ def run(arguments: argparse.Namespace) -> int:
         reader = EventLogReader(arguments.redis)
         try:
             added = _drain(reader, folder, arguments.events_a_part)
+            folder.finish(reader.reached)
         finally:
             reader.close()
         merged = folder.merge()
         print(f"{merged}: {folder.events:,} events, {added:,} of them new")
         if reader.damaged:
             print(f"{reader.damaged:,} entries of the log were left out: a field is missing or no number")
+        if reader.missing:
+            print(
+                f"{reader.missing:,} entries of the log were gone before they were collected: deleted with their "
+                "users, or trimmed, then collect more often or raise SEQRANK_EVENT_LOG_DAYS or SEQRANK_EVENT_LOG_ENTRIES"
+            )
     if arguments.bundle is not None:
         _write_items(arguments.bundle, arguments.output)
     return 0
@@ -73,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _drain(reader: EventLogReader, folder: CollectedFolder, events_a_part: int) -> int:
     added = 0
     waiting: list[LoggedEvent] = []
-    for page in reader.read_after(folder.offsets):
+    for page in reader.read_after(folder.offsets, folder.positions):
         waiting += page
         if len(waiting) >= events_a_part:
             added += folder.add(waiting)

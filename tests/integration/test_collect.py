@@ -75,7 +75,7 @@ async def test_an_id_that_was_logged_twice_is_collected_once(valkey_url, tmp_pat
     assert collected_ids(tmp_path) == ["e1", "e2", "e3"]
 
 
-async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url, tmp_path):
+async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url, tmp_path, capsys):
     """Kill -9 at random moments, again and again: the last run completes the folder, each event once."""
     await log_events(valkey_url, range(2000), users=200)
     command = [sys.executable, "-m", "model_export", "collect", "--redis", valkey_url, "--output", str(tmp_path)]
@@ -98,6 +98,7 @@ async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url
     assert kills > 0
     assert collect(valkey_url, tmp_path, "--events-a-part", "50") == 0
     assert sorted(collected_ids(tmp_path)) == sorted(f"e{n}" for n in range(2000))
+    assert "were gone" not in capsys.readouterr().out
 
 
 async def test_part_files_that_the_state_does_not_name_do_not_count(valkey_url, tmp_path):
@@ -151,6 +152,53 @@ async def test_entries_that_make_no_sense_are_left_out_and_said(valkey_url, tmp_
     assert collect(valkey_url, tmp_path) == 0
     assert collected_ids(tmp_path) == ["e1"]
     assert "1 entries of the log were left out" in capsys.readouterr().out
+
+
+async def test_entries_that_were_trimmed_before_they_were_read_are_said(valkey_url, tmp_path, capsys):
+    """What the log lost between two runs is counted and said once; so is what it lost before the first."""
+    async with opened_history(valkey_url) as history:
+        log, redis = history._layout.of_user("ann").log, history._redis.client
+        await history.append([event(n) for n in range(10)])
+        await redis.xtrim(log, maxlen=8, approximate=False)
+        assert collect(valkey_url, tmp_path) == 0
+        assert "2 entries of the log were gone before" in capsys.readouterr().out
+        await history.append([event(n) for n in range(10, 30)])
+        await redis.xtrim(log, maxlen=15, approximate=False)
+        assert collect(valkey_url, tmp_path) == 0
+        assert "5 entries of the log were gone before" in capsys.readouterr().out
+        await history.append([event(30)])
+        assert collect(valkey_url, tmp_path) == 0
+        assert "were gone" not in capsys.readouterr().out
+    assert collected_ids(tmp_path) == [f"e{n}" for n in (*range(2, 10), *range(15, 31))]
+
+
+async def test_entries_that_were_collected_and_then_trimmed_or_forgotten_are_not_missed(valkey_url, tmp_path, capsys):
+    """Trimming what was read, and forgetting a user while older entries remain, is no loss."""
+    async with opened_history(valkey_url) as history:
+        log, redis = history._layout.of_user("ann").log, history._redis.client
+        neighbour = next(name for n in range(9999) if history._layout.of_user(name := f"n{n}").log == log)
+        await history.append([event(n) for n in range(10)])
+        assert collect(valkey_url, tmp_path) == 0
+        await redis.xtrim(log, maxlen=3, approximate=False)
+        await history.append([event(10), event(11, user=neighbour)])
+        assert (await history.forget(neighbour))["log_entries"] == 1
+        assert collect(valkey_url, tmp_path) == 0
+        assert collect(valkey_url, tmp_path) == 0
+    assert "were gone" not in capsys.readouterr().out
+    assert collected_ids(tmp_path) == [f"e{n}" for n in range(11)]
+
+
+async def test_a_state_of_before_positions_is_read(valkey_url, tmp_path, capsys):
+    """A folder that does not know how many entries there were goes on, and guesses no loss."""
+    await log_events(valkey_url, range(10), users=1)
+    assert collect(valkey_url, tmp_path) == 0
+    state = json.loads((tmp_path / "collected.json").read_text())
+    del state["positions"]
+    (tmp_path / "collected.json").write_text(json.dumps(state))
+    await log_events(valkey_url, range(10, 20), users=1)
+    assert collect(valkey_url, tmp_path) == 0
+    assert "were gone" not in capsys.readouterr().out
+    assert len(collected_ids(tmp_path)) == 20
 
 
 def test_a_folder_is_collected_into_by_one_at_a_time(valkey_url, tmp_path, capsys):
