@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         if reader.missing:
             print(
                 f"{reader.missing:,} entries of the log were gone before they were collected: deleted with their "
-                "users, or trimmed, then collect more often or raise SEQRANK_EVENT_LOG_DAYS or SEQRANK_EVENT_LOG_ENTRIES"
+                "users, or trimmed: collect more often, or raise SEQRANK_EVENT_LOG_DAYS or SEQRANK_EVENT_LOG_ENTRIES"
             )
     if arguments.bundle is not None:
         _write_items(arguments.bundle, arguments.output)
