@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from starlette.requests import ClientDisconnect
@@ -12,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from app.api.body import ClientLeft, check_announced_length, read_body
 from app.api.error_responses import error_reply
 from app.api.keys import KeyRing, Scope, key_in
+from app.api.request_ids import new_request_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +31,9 @@ SECURITY_HEADERS: Final = [
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 ]
+
+ONE_WRITE: Final = "seqrank.one_write"
+"""An ASGI extension that a server may offer; see `app.one_write`."""
 
 _OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/redoc", "/openapi.json"})
 _OPEN_PREFIXES: Final = ("/health/", "/v2/health/", "/docs/")
@@ -59,7 +62,7 @@ class _Heads:
             elif name == b"x-request-id" and value.isascii() and len(value) <= _LONGEST_REQUEST_ID:
                 heads.request_id = value
         if not heads.request_id:
-            heads.request_id = token_hex(8).encode()
+            heads.request_id = new_request_id().encode()
         return heads
 
 
@@ -110,7 +113,7 @@ class Edge:
         # probes and metrics are not work that draining has to wait for
         counted = access is not Scope.OPEN
         self.service.in_flight += counted
-        exchange = _Exchange(send, heads.request_id)
+        exchange = _Exchange(scope, send, heads.request_id)
         try:
             self._admit(scope, heads, access)
             lane = self.lanes.get(scope["path"])
@@ -136,7 +139,9 @@ class Edge:
         self.keys.check(key, access)
         if self.rate_limit is not None and access is not Scope.OPEN:
             client = scope.get("client")
-            self.rate_limit.take(key or (client[0].encode() if client else b""))
+            # a key that nobody checked is only a word of the caller's, which could be another one each time
+            known = key if self.keys.guards(access) else None
+            self.rate_limit.take(known or (client[0].encode() if client else b""))
         if heads.content_length is not None:
             check_announced_length(heads.content_length, self.max_body_bytes)
 
@@ -144,9 +149,10 @@ class Edge:
 class _Exchange:
     """Sends one answer with the headers that all have."""
 
-    __slots__ = ("_extra", "_send", "status")
+    __slots__ = ("_at_once", "_extra", "_send", "status")
 
-    def __init__(self, send: body.Send, request_id: bytes) -> None:
+    def __init__(self, scope: body.Scope, send: body.Send, request_id: bytes) -> None:
+        self._at_once = (scope.get("extensions") or {}).get(ONE_WRITE)
         self._send = send
         self._extra = [(b"x-request-id", request_id), *SECURITY_HEADERS]
         self.status = 0
@@ -161,6 +167,8 @@ class _Exchange:
         self.status = reply.status
         headers = reply.all_headers()
         headers += self._extra
+        if self._at_once is not None and self._at_once(reply.status, headers, reply.body):
+            return
         await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": reply.body})
 

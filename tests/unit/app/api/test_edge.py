@@ -129,6 +129,13 @@ async def test_the_rate_limit_is_429_with_retry_after():
         assert (await house.client.get("/health/live")).status_code == 200
 
 
+async def test_without_keys_a_made_up_key_is_no_new_caller():
+    """Where no key is asked for, callers are told apart by address: another header each time buys nothing."""
+    async with ApiHouse(rate_limit_per_s=0.5, rate_limit_burst=2) as house:
+        answers = [await house.client.post("/rank", json=RANK, headers=bearer(f"made-up-{n}")) for n in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
 def test_tokens_come_back_with_time():
     """A bucket fills at its rate and never beyond its size."""
     now = [0.0]
