@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -115,6 +116,9 @@ async def _own(
     """Open the parts, keep them until the end, close them: one task, because timeouts inside belong to it."""
     try:
         async with parts as serving:
+            # what was opened stays: the collector need not look at it again and again
+            gc.collect()
+            gc.freeze()
             service.serving = serving
             opened.set()
             logger.info("ready", extra={"model": serving.name, "version": serving.version})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from app.errors import InvalidSetting
+from app.one_write import OneWriteProtocol
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -99,7 +100,7 @@ def _config(asgi: Any) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
         loop=_loop_name(),
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

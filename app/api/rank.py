@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET, UnsetType
@@ -14,6 +13,7 @@ from app.api.client_watch import ClientWatch
 from app.api.decoding import BodyDecoder
 from app.api.rank_query import RankLimits, query_of
 from app.api.reply import Reply, json_reply
+from app.api.request_ids import new_request_id
 from app.api.schemas import RankRequest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class RankEndpoint:
         timer.lap("parse")
         ranking = await self._rank(serving, query, timer, receive)
         took_s = time.monotonic() - started_s
-        request_id = request.id or token_hex(8)
+        request_id = request.id or new_request_id()
         reply = json_reply(_answer(request_id, serving, ranking, took_s))
         timer.lap("write")
         self._observer.ranked(ranking, timer, took_s=took_s, request_id=request_id, user=query.user)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -130,7 +131,14 @@ def _history(events: list[HistoryEvent], actions: Sequence[str], most: int) -> S
     )
 
 
+@lru_cache(maxsize=64)
+def _plain_rules(top_k: int) -> ListRules:
+    return ListRules(top_k=top_k)
+
+
 def _rules(request: RankRequest, columns: Sequence[str]) -> ListRules:
+    if request.diversity == 0.0 and request.strategy == "top_k" and not request.max_per:
+        return _plain_rules(request.top_k or request.top_n or DEFAULT_TOP_K)
     for column in request.max_per or ():
         if column not in columns:
             known = ", ".join(columns) or "none"

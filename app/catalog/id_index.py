@@ -38,19 +38,24 @@ class IdIndex:
     """
 
     def __init__(self, ids: pa.StringArray, keys: UInt64Array, *, large_from: int = LARGE_CATALOG) -> None:
-        self._keys = SortedKeys(keys)
-        if not self._keys.unique:
-            raise BundleError("two item ids of the bundle are the same or have the same 64-bit key")
         self._ids: pa.StringArray | list[str] = ids
+        self._keys: SortedKeys | None = None
+        self._row_of_key: dict[int, int] = {}
         self._row_of_id: dict[str, int] | None = None
         self._hashes: SortedKeys | None = None
         if len(ids) >= large_from:
+            self._keys = SortedKeys(keys)
+            all_differ = self._keys.unique
             # Python's own hash of a text costs a twentieth of its key
             hashes = SortedKeys(_hashes_of_array(ids))
             self._hashes = hashes if hashes.unique else None
         else:
             self._ids = ids.to_pylist()
             self._row_of_id = dict(zip(self._ids, range(1, len(ids) + 1), strict=True))
+            self._row_of_key = dict(zip(keys.tolist(), range(1, len(ids) + 1), strict=True))
+            all_differ = len(self._row_of_key) == len(ids)
+        if not all_differ:
+            raise BundleError("two item ids of the bundle are the same or have the same 64-bit key")
         self._base_rows = len(ids) + 1
         self._changed: dict[str, int] = {}
         self._changed_keys: dict[int, int] = {}
@@ -77,7 +82,7 @@ class IdIndex:
 
     def rows_of_keys(self, keys: UInt64Array) -> Int64Array:
         """Return ``int64[n]`` rows of 64-bit keys, 0 for unknown ones."""
-        rows = self._keys.numbers_of(keys)
+        rows = self._bundle_rows_of_keys(keys)
         if self._changed_keys:
             for position, key in enumerate(keys.tolist()):
                 if key in self._changed_keys:
@@ -119,7 +124,12 @@ class IdIndex:
             return np.fromiter(map(self._row_of_id.get, ids, repeat(0)), np.int64, len(ids))
         if self._hashes is not None:
             return self._hashes.numbers_of(_hashes_of(ids))
-        return self._keys.numbers_of(keys_of(ids))
+        return self._bundle_rows_of_keys(keys_of(ids))
+
+    def _bundle_rows_of_keys(self, keys: UInt64Array) -> Int64Array:
+        if self._keys is not None:
+            return self._keys.numbers_of(keys)
+        return np.fromiter(map(self._row_of_key.get, keys.tolist(), repeat(0)), np.int64, len(keys))
 
 
 def _hashes_of(ids: Sequence[str]) -> UInt64Array:

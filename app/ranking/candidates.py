@@ -55,7 +55,7 @@ class CatalogFacts:
 
 def split_by_row(rows: Int64Array) -> Candidates:
     """Split a request's rows into those that can be scored and the unknown ones (row 0)."""
-    if rows.all():
+    if np.count_nonzero(rows) == len(rows):
         return Candidates(rows, np.arange(len(rows)))
     known = np.flatnonzero(rows)
     return Candidates(rows[known], known, np.flatnonzero(rows == 0).tolist())

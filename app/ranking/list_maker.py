@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from app.ranking.candidates import CatalogFacts
 from app.ranking.query import Ranking
 from app.selection.list_rules import list_positions
@@ -92,4 +90,4 @@ class ListMaker:
         """Return calibrated probabilities; None without a calibration, or for weights that it was not made for."""
         if self._calibration is None or query.objective:
             return None
-        return [*np.clip(self._calibration.probabilities(scores_K), 0.0, 1.0).tolist(), *[None] * without_score]
+        return [*self._calibration.probabilities(scores_K).tolist(), *[None] * without_score]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -37,12 +38,19 @@ def top_k_positions(scores_C: FloatArray, k: int) -> Int64Array:
     count = len(scores_C)
     if count == 0:
         return np.empty(0, np.int64)
-    if np.isnan(scores_C.min()):
-        message = f"the score at position {int(np.flatnonzero(np.isnan(scores_C))[0])} is NaN, expected a number"
-        raise ValueError(message)
     if count < _PARTITION_FROM or k >= count // 2:
-        return np.argsort(-scores_C, kind="stable")[:k]
+        order = (-scores_C).argsort(kind="stable")
+        # sorting puts NaN last: one look instead of a pass over all scores
+        _refuse_nan(scores_C, scores_C[order[-1]])
+        return order[:k]
+    _refuse_nan(scores_C, scores_C.min())
     # A partition alone would pick ties at the border by chance: take every score that reaches the k-th, then sort.
     kth_score = np.partition(scores_C, count - k)[count - k]
     reaching = np.flatnonzero(scores_C >= kth_score)
-    return reaching[np.argsort(-scores_C[reaching], kind="stable")[:k]]
+    return reaching[(-scores_C[reaching]).argsort(kind="stable")[:k]]
+
+
+def _refuse_nan(scores_C: FloatArray, suspect: float) -> None:
+    if math.isnan(suspect):
+        message = f"the score at position {int(np.flatnonzero(np.isnan(scores_C))[0])} is NaN, expected a number"
+        raise ValueError(message)

@@ -1,0 +1,14 @@
+"""Names for requests that come without one."""
+
+from __future__ import annotations
+
+from itertools import count
+from secrets import token_hex
+
+_START = token_hex(5)
+_NUMBERS = count()
+
+
+def new_request_id() -> str:
+    """Return an id that no other request of any process gets: a random start and a number, in hex."""
+    return f"{_START}{next(_NUMBERS):08x}"
