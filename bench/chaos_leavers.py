@@ -34,6 +34,9 @@ def leavers(served: Served, work: Workload) -> Verdict:
     verdict = Verdict(f"{LEAVERS} clients that disconnect")
     requests = work.rank_requests(100, NEIGHBOURS, timestamp=work.now_ms)
     calm = asyncio.run(_answers(served.url, requests))
+    verdict.expect(all(status == 200 for status, _ in calm), "the calm service did not answer every request with 200")
+    if verdict.failures:
+        return verdict
     expected = [_list_of(body) for _, body in calm]
     sockets_before = open_sockets(served)
     crowded = asyncio.run(_crowded(served.url, requests))
@@ -49,7 +52,6 @@ def leavers(served: Served, work: Workload) -> Verdict:
         "afterwards": ", ".join(f"{count} {kind}" for kind, count in sorted(still.items())),
         "sockets left": str(leaked),
     }
-    verdict.expect(all(status == 200 for status, _ in calm), "the calm service did not answer every request with 200")
     wrong = seen["wrong lists"] + still["wrong lists"]
     verdict.expect(wrong == 0, f"{wrong} lists were wrong and did not say so")
     other = [kind for kind in seen if kind.startswith("status")]

@@ -21,11 +21,13 @@ TIMEOUT_MS = 100
 
 def load_scenarios(bundle: Path, seconds: float = 30.0) -> Iterator[Verdict]:
     """Yield a verdict for the flood and one for the leavers."""
-    work = Workload(bundle)
-    with seqrank_served(bundle, environment={"SEQRANK_TIMEOUT_MS": str(TIMEOUT_MS)}) as served:
+    work, environment = Workload(bundle), {"SEQRANK_TIMEOUT_MS": str(TIMEOUT_MS)}
+    with seqrank_served(bundle, environment=environment) as served:
+        work.seed_histories(served.url)
+        yield leavers(served, work)
+    with seqrank_served(bundle, environment=environment) as served:
         work.seed_histories(served.url)
         yield flood(served, work, seconds)
-        yield leavers(served, work)
 
 
 def flood(served: Served, work: Workload, seconds: float) -> Verdict:
