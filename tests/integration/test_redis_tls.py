@@ -50,10 +50,13 @@ def certificate(tmp_path_factory):
 
 
 @asynccontextmanager
-async def tls_in_front_of(port, certificate):
+async def tls_in_front_of(port, certificate, *, client_authority=None):
     """Run a TLS end in front of a plain server and return its port."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(*certificate)
+    if client_authority is not None:
+        context.load_verify_locations(client_authority)
+        context.verify_mode = ssl.CERT_REQUIRED
     open_writers = []
 
     async def copy(reader, writer):
