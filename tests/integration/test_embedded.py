@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -76,6 +77,28 @@ async def test_killed_in_mid_write_it_comes_back_with_every_acknowledged_event(t
         stored = {shown.event_id for shown in await history.recent_events("ann")}
     assert len(acknowledged) > 20
     assert not {f"e{n}" for n in acknowledged[-200:]} - stored
+
+
+async def test_a_store_that_cannot_write_refuses_and_comes_back_with_everything_acknowledged(tmp_path):
+    """At the end of its room the server ends rather than acknowledge; with room again all of it is there."""
+    acknowledged = []
+    async with EmbeddedValkey(tmp_path) as server, opened_history(server.url) as history:
+        await history.append([event(0)])
+        written = sum(path.stat().st_size for path in (tmp_path / "appendonlydir").iterdir())
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (written + 2000, written + 2000))
+        with contextlib.suppress(StorageUnavailable):
+            for number in range(1, 100):
+                await history.append([event(number)])
+                acknowledged.append(f"e{number}")
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(StorageUnavailable):
+                    await history.append([event(200)])
+                    break
+                await asyncio.sleep(0.02)
+        stored = {shown.event_id for shown in await history.recent_events("ann")}
+    assert 0 < len(acknowledged) < 99
+    assert {"e0", *acknowledged, "e200"} - stored == set()
 
 
 async def test_a_data_folder_serves_one_at_a_time(tmp_path, monkeypatch):
