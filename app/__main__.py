@@ -55,7 +55,7 @@ def _serve(settings: Settings, inherited_socket: int | None) -> int:
     application = create_app(settings, accept_when_open=is_worker)
     if not is_worker:
         announce(settings, listening)
-    return serve(application, listening, drain_s=settings.drain_s)
+    return serve(application, listening, drain_s=settings.drain_s, is_worker=is_worker)
 
 
 def announce(settings: Settings, listening: socket.socket) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from app.api.reply import Reply
     from app.settings import Settings
 
 Opener: TypeAlias = "Callable[[Settings, Metrics], AbstractAsyncContextManager[Serving]]"
@@ -50,11 +51,13 @@ class Application:
         asgi: The ASGI application.
         service: Where the process is in its life; the server sets `Service.draining`.
         openapi: Makes the OpenAPI document.
+        refuse: See `app.api.edge.Edge.refuse`; None where a layer around the edge has to see every answer.
     """
 
     asgi: Any
     service: Service
     openapi: Callable[[], dict[str, Any]]
+    refuse: Callable[[Any, int], Reply | None] | None = None
 
 
 def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when_open: bool = False) -> Application:
@@ -89,7 +92,7 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
     )
     origins = settings.names_in("cors_origins")
     cors = CORSMiddleware(edge, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]) if origins else None
-    return Application(cors or edge, service, app.openapi)
+    return Application(cors or edge, service, app.openapi, None if cors else edge.refuse)
 
 
 def _lifespan(

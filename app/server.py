@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from app.acceptor import ALONE_AT_ONCE, SHARED_AT_ONCE, Acceptor
 from app.errors import InvalidSetting
-from app.one_write import OneWriteProtocol
+from app.http_protocol import ShortProtocol
 
 if TYPE_CHECKING:
+    import asyncio
     from types import FrameType
 
     from app.main import Application
@@ -54,17 +56,31 @@ def bind(host: str, port: int) -> socket.socket:
 class DrainingServer(uvicorn.Server):
     """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone."""
 
-    def __init__(self, application: Application, *, drain_s: float) -> None:
+    def __init__(self, application: Application, *, drain_s: float, accept_at_once: int = ALONE_AT_ONCE) -> None:
         """Prepare.
 
         Args:
             application: What to serve.
             drain_s: The port stays open for so long, answering 503, so that balancers notice.
+            accept_at_once: See `app.acceptor.Acceptor`.
         """
         super().__init__(_config(application.asgi))
         self._service = application.service
+        self._refuse = application.refuse
         self._drain_s = drain_s
+        self._accept_at_once = accept_at_once
         self._draining_since_s: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start as uvicorn does, but accept connections by ourselves."""
+        await super().startup(sockets=[])
+        for listening in sockets or []:
+            acceptor = Acceptor(listening, self._make_protocol, at_once=self._accept_at_once)
+            # it has all that is called of a server
+            self.servers.append(acceptor)  # type: ignore[arg-type]
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return ShortProtocol(self.config, self.server_state, self.lifespan.state, refuse=self._refuse)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's signature
         """Begin to drain, or leave at once if that has begun already."""
@@ -85,9 +101,10 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(application: Application, listening: socket.socket, *, drain_s: float) -> int:
-    """Serve until a signal; return the exit code."""
-    server = DrainingServer(application, drain_s=drain_s)
+def serve(application: Application, listening: socket.socket, *, drain_s: float, is_worker: bool = False) -> int:
+    """Serve until a signal; return the exit code. A worker shares the socket with others."""
+    at_once = SHARED_AT_ONCE if is_worker else ALONE_AT_ONCE
+    server = DrainingServer(application, drain_s=drain_s, accept_at_once=at_once)
     server.run(sockets=[listening])
     failure = application.service.failure
     if failure is not None:
@@ -100,7 +117,7 @@ def _config(asgi: Any) -> uvicorn.Config:
     return uvicorn.Config(
         asgi,
         loop=_loop_name(),
-        http=OneWriteProtocol,
+        http=ShortProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -17,7 +17,7 @@ BUSY_WITHIN_S: Final = 1.0
 """Samples that took longer say more about idling than about answering."""
 
 LEARNING_RATE: Final = 0.2
-BUDGET_SHARE: Final = 0.4
+BUDGET_SHARE: Final = 0.3
 """No more of the default budget than this may pass on the event loop: the store and the model need the rest."""
 
 
@@ -51,9 +51,16 @@ class Admission:
         Raises:
             Overloaded: If those under way keep the event loop busy for too long.
         """
+        refusal = self.refusal(in_flight)
+        if refusal is not None:
+            raise refusal
+
+    def refusal(self, in_flight: int) -> Overloaded | None:
+        """Return why one more request may not begin, or None if it may."""
         wait_s = in_flight * self.cost_s
-        if wait_s > self._most_wait_s:
-            raise Overloaded(f"{in_flight} requests are being answered already", retry_after_s=wait_s)
+        if wait_s <= self._most_wait_s:
+            return None
+        return Overloaded(f"{in_flight} requests are being answered already", retry_after_s=wait_s)
 
     def answered(self) -> None:
         """Count one answer."""

@@ -33,7 +33,7 @@ SECURITY_HEADERS: Final = [
 ]
 
 ONE_WRITE: Final = "seqrank.one_write"
-"""An ASGI extension that a server may offer; see `app.one_write`."""
+"""An ASGI extension that a server may offer; see `app.http_protocol`."""
 
 _OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/redoc", "/openapi.json"})
 _OPEN_PREFIXES: Final = ("/health/", "/v2/health/", "/docs/")
@@ -133,6 +133,26 @@ class Edge:
         finally:
             self.service.in_flight -= counted
             self.observer.answered(_route_of(scope), exchange.status, time.monotonic() - started_s)
+
+    def refuse(self, scope: body.Scope, under_way: int) -> Reply | None:
+        """Return the refusal of a request that the event loop could not get to in time, or None.
+
+        The server asks before it makes a task for a request: at three times what the service can answer, refusals are
+        most of its work.
+
+        Args:
+            scope: ASGI's.
+            under_way: Requests that have begun or wait for the event loop.
+        """
+        if scope["path"] not in self.lanes or scope["method"] != "POST":
+            return None
+        refusal = self.admission.refusal(under_way)
+        if refusal is None:
+            return None
+        reply = error_reply(refusal)
+        reply.headers += [(b"x-request-id", _Heads.of(scope).request_id), *SECURITY_HEADERS]
+        self.observer.answered(scope["path"], reply.status, 0.0)
+        return reply
 
     def _admit(self, scope: body.Scope, heads: _Heads, access: Scope) -> None:
         key = key_in(heads.authorization, heads.api_key)

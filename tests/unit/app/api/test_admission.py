@@ -60,3 +60,11 @@ async def test_an_overloaded_loop_is_429():
         house.service.in_flight = 5
         answer = await house.rank(user="u", items=["i1"])
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+
+
+def test_what_a_refusal_is_asked_for_costs_no_exception():
+    """The server may ask before it begins: None lets the request in, else there is the refusal."""
+    clocks = Clocks()
+    clocks.answers(cost_s=0.001, every_s=0.001)
+    assert clocks.admission.refusal(39) is None
+    assert isinstance(clocks.admission.refusal(100), Overloaded)

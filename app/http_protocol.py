@@ -1,33 +1,50 @@
-"""A uvicorn protocol that can send an answer in one piece."""
+"""uvicorn's HTTP protocol with a short way out: answers in one piece, and refusals without a task."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.edge import ONE_WRITE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from uvicorn import Config
     from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+    from uvicorn.server import ServerState
+
+    from app.api.reply import Reply
 
 EXTENSION: Final = ONE_WRITE
 """In the scope's ``extensions``: ``(status, headers, body) -> bool``, False if ASGI's ``send`` has to be used."""
 
 
-class OneWriteProtocol(HttpToolsProtocol):
-    """Offers every request the `EXTENSION`.
+Refuse: TypeAlias = "Callable[[Any, int], Reply | None]"
+"""Scope and requests under way -> the reply that ends the request here, or None."""
+
+
+class ShortProtocol(HttpToolsProtocol):
+    """Offers every request the `EXTENSION`, and refuses at once what need not begin.
 
     ASGI sends head and body apart: two writes, of which the first wakes the client for nothing, and two patterns are
     searched in each header. Headers that are given here must be sound: names lower-case, no line ends in values, and
     the right ``content-length`` among them.
     """
 
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, refuse: Refuse | None = None
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._refuse = refuse
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        refusal = self._refuse(cycle.scope, len(self.tasks)) if self._refuse is not None else None
+        if refusal is not None and _write(cycle, refusal.status, refusal.all_headers(), refusal.body):
+            return
         cycle.scope["extensions"] = {EXTENSION: partial(_write, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 

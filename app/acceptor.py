@@ -1,0 +1,85 @@
+"""Takes new connections from a listening socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALONE_AT_ONCE: Final = 64
+SHARED_AT_ONCE: Final = 4
+"""With several workers on the socket, the first to wake must not take all of a burst."""
+
+PAUSE_S: Final = 0.1
+"""When the process is out of file descriptors, nothing is accepted for so long."""
+
+logger = logging.getLogger("seqrank")
+
+
+class Acceptor:
+    """Accepts up to ``at_once`` connections each turn of the event loop; stands in for an `asyncio.Server`.
+
+    libuv accepts one a turn. Under load a turn takes tens of milliseconds, so that a burst of new connections would
+    wait for seconds, unseen by every clock of the service, and overflow the kernel's queue.
+    """
+
+    def __init__(
+        self, listening: socket.socket, make_protocol: Callable[[], asyncio.Protocol], *, at_once: int = ALONE_AT_ONCE
+    ) -> None:
+        """Begin to accept on the running event loop.
+
+        Args:
+            listening: Bound and listening; closed by the caller, after `close`.
+            make_protocol: Makes the protocol of a connection.
+            at_once: See above.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._listening = listening
+        self._make_protocol = make_protocol
+        self._at_once = at_once
+        self._opening: set[asyncio.Task[None]] = set()
+        self._closed = False
+        listening.setblocking(False)
+        self._resume()
+
+    def close(self) -> None:
+        """Accept no more."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._listening.fileno())
+
+    async def wait_closed(self) -> None:
+        """Return when connections that were being opened are open."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
+
+    def _resume(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._listening.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(self._at_once):
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                logger.warning("no connection can be accepted: %s", error)
+                self._loop.remove_reader(self._listening.fileno())
+                self._loop.call_later(PAUSE_S, self._resume)
+                return
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            task = self._loop.create_task(self._open(connection))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError:
+            # the client has left already
+            connection.close()

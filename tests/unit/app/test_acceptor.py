@@ -1,0 +1,90 @@
+"""New connections are taken in bursts, and the listening socket is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from app.acceptor import Acceptor
+
+
+class Counter(asyncio.Protocol):
+    """Counts connections."""
+
+    made = 0
+
+    def connection_made(self, transport):
+        """Count, and keep the transport open."""
+        type(self).made += 1
+        self.transport = transport
+
+
+@pytest.fixture
+def listening():
+    """Return a listening socket of the loopback address."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen(64)
+        yield bound
+
+
+async def turns(count):
+    """Let the event loop turn."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("at_once", "taken"), [(64, 20), (2, 2)])
+async def test_a_burst_is_taken_in_one_turn_up_to_the_limit(listening, at_once, taken):
+    """The first look takes every waiting connection, but no more than allowed."""
+    Counter.made = 0
+    callers = [socket.create_connection(listening.getsockname()) for _ in range(20)]
+    acceptor = Acceptor(listening, Counter, at_once=at_once)
+    acceptor._accept()
+    acceptor.close()
+    await acceptor.wait_closed()
+    await turns(3)
+    assert taken == Counter.made
+    for caller in callers:
+        caller.close()
+
+
+async def test_nothing_is_accepted_after_closing(listening):
+    """A connection that comes later is left in the kernel's queue."""
+    Counter.made = 0
+    acceptor = Acceptor(listening, Counter)
+    acceptor.close()
+    acceptor.close()
+    with socket.create_connection(listening.getsockname()):
+        await turns(10)
+    assert Counter.made == 0
+
+
+async def test_without_file_descriptors_it_pauses_instead_of_spinning(listening):
+    """An error of the system stops accepting for a moment; waiting connections are taken afterwards."""
+
+    class Exhausted:
+        """A socket whose first accept fails."""
+
+        failures = 1
+
+        def __getattr__(self, name):
+            return getattr(listening, name)
+
+        def accept(self):
+            """Fail once."""
+            if self.failures:
+                self.failures -= 1
+                raise OSError(24, "Too many open files")
+            return listening.accept()
+
+    Counter.made = 0
+    acceptor = Acceptor(Exhausted(), Counter)
+    with socket.create_connection(listening.getsockname()):
+        await turns(10)
+        assert Counter.made == 0
+        await asyncio.sleep(0.3)
+        assert Counter.made == 1
+    acceptor.close()

@@ -1,0 +1,119 @@
+"""Answers leave in one piece, and a refusal needs no task."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from app.api.edge import ONE_WRITE
+from app.api.reply import Reply
+from app.http_protocol import ShortProtocol
+
+REQUEST = b"POST /rank HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n%b\r\nhi"
+HEADERS = [(b"content-length", b"4")]
+
+
+class Wire(asyncio.Transport):
+    """Remembers what was written."""
+
+    def __init__(self):
+        super().__init__()
+        self.writes = []
+        self.closed = False
+
+    def write(self, data):
+        """Remember."""
+        self.writes.append(bytes(data))
+
+    def close(self):
+        """Remember."""
+        self.closed = True
+
+    def is_closing(self):
+        """Tell."""
+        return self.closed
+
+    def pause_reading(self):
+        """Do nothing."""
+
+    def resume_reading(self):
+        """Do nothing."""
+
+
+async def at_once(scope, receive, send):
+    """Answer by the extension where it can be, else by ASGI."""
+    await receive()
+    if not scope["extensions"][ONE_WRITE](200, HEADERS, b"done"):
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        await send({"type": "http.response.body", "body": b"done"})
+
+
+def connected(refuse=None):
+    """Return a protocol of `at_once` with its wire."""
+    config = uvicorn.Config(at_once, http=ShortProtocol, lifespan="off", log_config=None)
+    config.load()
+    state = ServerState()
+    protocol, wire = ShortProtocol(config, state, {}, refuse=refuse), Wire()
+    protocol.connection_made(wire)
+    return protocol, wire, state
+
+
+async def settled(state):
+    """Wait for every task of the server."""
+    while state.tasks:
+        await asyncio.gather(*state.tasks)
+
+
+async def test_head_and_body_are_one_write():
+    """One request, one write, and the connection stays for the next one."""
+    protocol, wire, state = connected()
+    for _ in range(2):
+        protocol.data_received(REQUEST % b"")
+        await settled(state)
+    assert len(wire.writes) == 2
+    assert wire.writes[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert wire.writes[0].endswith(b"content-length: 4\r\n\r\ndone")
+    assert not wire.closed
+    protocol.connection_lost(None)
+
+
+async def test_a_client_that_wants_to_close_is_told_and_closed():
+    """Without keep-alive the answer says so and the transport is closed."""
+    protocol, wire, state = connected()
+    protocol.data_received(REQUEST % b"connection: close\r\n")
+    await settled(state)
+    assert b"\r\nconnection: close\r\n\r\ndone" in wire.writes[0]
+    assert wire.closed
+    protocol.connection_lost(None)
+
+
+async def test_a_client_that_does_not_read_is_waited_for():
+    """While the transport's buffer is full the way of ASGI is taken, which waits."""
+    protocol, wire, state = connected()
+    protocol.pause_writing()
+    protocol.data_received(REQUEST % b"")
+    await asyncio.sleep(0.01)
+    assert wire.writes == []
+    protocol.resume_writing()
+    await settled(state)
+    assert b"".join(wire.writes).endswith(b"\r\n\r\ndone")
+    protocol.connection_lost(None)
+
+
+@pytest.mark.parametrize("body_comes_later", [False, True])
+async def test_a_refusal_needs_no_task_and_leaves_the_connection_usable(body_comes_later):
+    """The refusal is written at once; the rest of its body is skipped and the next request is answered."""
+    answers = [Reply(b"no", 429), None]
+    protocol, wire, state = connected(lambda *_: answers.pop(0))
+    request = REQUEST % b""
+    cut = len(request) - 2 * body_comes_later
+    protocol.data_received(request[:cut])
+    assert not state.tasks
+    assert wire.writes[0].startswith(b"HTTP/1.1 429")
+    protocol.data_received(request[cut:] + request)
+    await settled(state)
+    assert wire.writes[1].endswith(b"done")
+    protocol.connection_lost(None)
