@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from app.contract.tensors import PADDING_ROW
 from model_export.modeling.item_vectors import ItemVectors
 from model_export.modeling.ranker import RankerShape, SequenceRanker
 from model_export.modeling.sequence_encoder import EncoderShape
@@ -14,7 +15,7 @@ from model_export.modeling.sequence_encoder import EncoderShape
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array
     from model_export.modeling.text_tower import TextTower
-    from model_export.run_config import RunConfig
+    from model_export.run_config import ModelConfig, RunConfig
 
 REPEATS_FROM: Final = 0.005
 """Share of events whose user had the item before, from which on repeats are learned instead of ruled out."""
@@ -44,24 +45,8 @@ def build_ranker(
     model = config.model
     if None in (model.width, model.vector_width, model.blocks, model.history_length, model.dropout, model.delta_bound):
         raise ValueError("the configuration leaves sizes open, expected one that was resolved")
-    known_N = counts_N > 0
-    known_N[0] = False
-    log_counts = np.log(np.maximum(counts_N, 1))
-    centred = np.where(known_N, log_counts - log_counts[known_N].mean(), 0.0) if known_N.any() else log_counts * 0.0
-    padded_text = np.concatenate([np.zeros((1, text_vectors_NW.shape[1]), np.float32), text_vectors_NW])
-    items = ItemVectors(
-        torch.from_numpy(padded_text),
-        torch.from_numpy(centred.astype(np.float32)),
-        torch.from_numpy(known_N),
-        width=model.vector_width or 0,
-        delta_bound=model.delta_bound or 0.0,
-    )
     encoder_shape = EncoderShape(
-        width=model.width or 0,
-        blocks=model.blocks or 0,
-        heads=model.heads,
-        dropout=model.dropout or 0.0,
-        use_time=bool(model.use_time),
+        model.width or 0, model.blocks or 0, model.heads, model.dropout or 0.0, use_time=bool(model.use_time)
     )
     shape = RankerShape(
         encoder=model.encoder,
@@ -72,4 +57,19 @@ def build_ranker(
         interests=model.interests,
         repeats=repeat_share >= REPEATS_FROM,
     )
-    return SequenceRanker(shape, items, text_tower)
+    return SequenceRanker(shape, _item_vectors(model, text_vectors_NW, counts_N), text_tower)
+
+
+def _item_vectors(model: ModelConfig, text_vectors_NW: Float32Array, counts_N: Int64Array) -> ItemVectors:
+    """Return fresh item vectors; popularity begins at the centred log of the training events."""
+    known_N = counts_N > 0
+    known_N[PADDING_ROW] = False
+    log_counts = np.log(np.maximum(counts_N, 1))
+    centre = log_counts[known_N].mean() if known_N.any() else 0.0
+    return ItemVectors(
+        torch.from_numpy(np.concatenate([np.zeros((1, text_vectors_NW.shape[1]), np.float32), text_vectors_NW])),
+        torch.from_numpy(np.where(known_N, log_counts - centre, 0.0).astype(np.float32)),
+        torch.from_numpy(known_N),
+        width=model.vector_width or 0,
+        delta_bound=model.delta_bound or 0.0,
+    )

@@ -68,23 +68,16 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     """
     directory = RunDirectory(folder)
     config = directory.read_config()
-    weights = directory.selected_weights_file if selected else directory.weights_file
     if not directory.weights_file.is_file():
         raise CommandError(
             f"{folder} has no {directory.weights_file.name}: the run is not complete, train goes on with it"
         )
-    prepared = read_dataset(Path(directory.read_environment()["data"]))
-    if prepared.fingerprint != directory.read_environment()["data_fingerprint"]:
-        raise CommandError(f"the data of {folder} has changed since training, expected what it was trained on")
-    data, split = split_by_name(prepared, config.split)
+    data, split = split_by_name(_prepared(directory), config.split)
     outcomes = outcomes_of(data)
-    with safe_open(str(weights), framework="np") as stream:
-        text_vectors_NW: Float32Array = stream.get_tensor(TEXT_VECTORS)[1:]
-        whitening = Whitening(stream.get_tensor(PROJECTION), stream.get_tensor(OFFSET))
-    text = config.text
-    if directory.text_encoder_folder.is_dir():
-        text = replace(text, encoder=str(directory.text_encoder_folder))
-    encoder = text_encoder(text)
+    weights = directory.selected_weights_file if selected else directory.weights_file
+    text_vectors_NW, whitening = _text_side(weights)
+    own_encoder = str(directory.text_encoder_folder) if directory.text_encoder_folder.is_dir() else config.text.encoder
+    encoder = text_encoder(replace(config.text, encoder=own_encoder))
     model = build_ranker(
         config,
         text_vectors_NW=text_vectors_NW,
@@ -100,3 +93,21 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     return TrainedRun(
         folder, config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens
     )
+
+
+def _text_side(weights: Path) -> tuple[Float32Array, Whitening]:
+    """Return ``float32[N, W]`` text vectors, row 1 first, and the whitening that a weights file holds."""
+    with safe_open(str(weights), framework="np") as stream:
+        text_vectors_NW: Float32Array = stream.get_tensor(TEXT_VECTORS)[1:]
+        return text_vectors_NW, Whitening(stream.get_tensor(PROJECTION), stream.get_tensor(OFFSET))
+
+
+def _prepared(directory: RunDirectory) -> Dataset:
+    """Read the data that a run was trained on."""
+    environment = directory.read_environment()
+    prepared = read_dataset(Path(environment["data"]))
+    if prepared.fingerprint != environment["data_fingerprint"]:
+        raise CommandError(
+            f"the data of {directory.folder} has changed since training, expected what it was trained on"
+        )
+    return prepared
