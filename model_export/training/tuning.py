@@ -69,7 +69,7 @@ class Tuning:
         material = load_material(self._data_folder, self._config, self._logger.info)
         if not self._study.trials:
             defaults = resolved(self._config, material.statistics)
-            self._study.enqueue_trial({name: _read(defaults, name) for name in _SPACE})
+            self._study.enqueue_trial({name: _read(defaults, name) for name in searched(self._config)})
         finished = [trial for trial in self._study.trials if trial.state.is_finished()]
         for _ in range(trials - len(finished)):
             self._study.optimize(lambda trial: self._trial(trial, material), n_trials=1)
@@ -109,7 +109,7 @@ class Tuning:
 def suggested(config: RunConfig, trial: optuna.trial.BaseTrial) -> RunConfig:
     """Return the configuration with what the trial suggests."""
     model, training = config.model, config.training
-    for name, distribution in _SPACE.items():
+    for name, distribution in searched(config).items():
         section, key = name.split(".")
         value = trial._suggest(name, distribution)  # type: ignore[attr-defined]  # noqa: SLF001
         if section == "model":
@@ -117,6 +117,12 @@ def suggested(config: RunConfig, trial: optuna.trial.BaseTrial) -> RunConfig:
         else:
             training = replace(training, **{key: value})
     return replace(config, model=model, training=training)
+
+
+def searched(config: RunConfig) -> dict[str, Any]:
+    """Return the part of the search space that the configuration leaves at its defaults; what it sets stays fixed."""
+    defaults = RunConfig()
+    return {name: choices for name, choices in _SPACE.items() if _read(config, name) == _read(defaults, name)}
 
 
 def report(study: optuna.Study) -> str:

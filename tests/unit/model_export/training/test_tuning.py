@@ -1,0 +1,36 @@
+"""Searching settings."""
+
+from __future__ import annotations
+
+import optuna
+
+from model_export.run_config import ModelConfig, RunConfig
+from model_export.training.tuning import report, searched, suggested
+
+
+def test_what_the_file_sets_is_not_searched():
+    """A width of 32 stays; everything else of the space is suggested."""
+    config = RunConfig(model=ModelConfig(width=32))
+    assert "model.width" not in searched(config)
+    assert "model.dropout" in searched(config)
+
+
+def test_a_suggestion_becomes_a_configuration():
+    """Values land in their sections."""
+    values = {
+        name: choices.low if hasattr(choices, "low") else choices.choices[0]
+        for name, choices in searched(RunConfig()).items()
+    }
+    config = suggested(RunConfig(), optuna.trial.FixedTrial(values))
+    assert config.model.width == 64
+    assert config.model.blocks == 1
+    assert config.training.learning_rate == 2e-4
+
+
+def test_the_report_lists_the_best_first():
+    """One row a trial, the highest validation NDCG@10 on top."""
+    study = optuna.create_study(direction="maximize")
+    for value in (0.1, 0.3):
+        study.add_trial(optuna.trial.create_trial(value=value))
+    rows = [line for line in report(study).splitlines() if line.startswith("| 0") or line.startswith("| 1")]
+    assert [row.split("|")[3].strip() for row in rows] == ["0.3", "0.1"]
