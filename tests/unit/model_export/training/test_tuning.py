@@ -32,5 +32,5 @@ def test_the_report_lists_the_best_first():
     study = optuna.create_study(direction="maximize")
     for value in (0.1, 0.3):
         study.add_trial(optuna.trial.create_trial(value=value))
-    rows = [line for line in report(study).splitlines() if line.startswith("| 0") or line.startswith("| 1")]
+    rows = [line for line in report(study).splitlines() if line.startswith(("| 0", "| 1"))]
     assert [row.split("|")[3].strip() for row in rows] == ["0.3", "0.1"]
