@@ -101,7 +101,9 @@ def jumping_clock(verdict: Verdict, served: Served, work: Workload, clock: Path)
         user = f"clock-{number}"
         for click in range(5):
             post_json(served.url + "/feedback", {"user": user, "item": work.item_ids[click], "id": f"{user}-{click}"})
-            unseen += _rank(served.url, work, user)["history"]["used"] != click + 1
+            answer = _rank(served.url, work, user)
+            late += answer["degraded"]
+            unseen += not answer["degraded"] and answer["history"]["used"] != click + 1
         outcome = asyncio.run(open_loop(served.url, requests, rate=RATE / 2, duration_s=2.0))
         statuses |= {*outcome.statuses}
         slowest_ms = max(slowest_ms, outcome.percentile_ms(99, status=None))
