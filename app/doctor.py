@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +16,7 @@ from app.errors import SeqrankError
 from app.inference.bundle import open_bundle
 from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
 from app.opening import store_of
+from app.storage.store import EMBEDDED
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 PINGS: Final = 50
 WANTED_OPEN_FILES: Final = 4096
 MOST_SKEW_S: Final = 1.0
+LEAST_FREE_GB: Final = 1.0
 EARLIEST_S: Final = 1_750_000_000
 """Mid-2025: a clock before it is surely wrong."""
 
@@ -46,7 +49,8 @@ class Finding:
 
 def examine(settings: Settings) -> int:
     """Print one line for everything that was looked at; return 0 if all is well, else 1."""
-    findings = [_open_files(), _clock(), *_bundle(settings), *asyncio.run(_redis(settings)), _keys(settings)]
+    findings = [_open_files(), _clock(), *_bundle(settings), *_disk(settings), *asyncio.run(_redis(settings))]
+    findings.append(_keys(settings))
     for finding in findings:
         print(f"{'ok  ' if finding.well else 'FAIL'} {finding.about:<10} {finding.text}")
         if not finding.well and finding.advice:
@@ -67,6 +71,23 @@ def _open_files() -> Finding:
 def _clock() -> Finding:
     now_s = time.time()
     return Finding("clock", now_s > EARLIEST_S, time.strftime("it is %F %T UTC", time.gmtime(now_s)), "set the clock")
+
+
+def _disk(settings: Settings) -> list[Finding]:
+    """Look at the room of the embedded store, which ends rather than acknowledge what it cannot write."""
+    if settings.redis_url.get_secret_value() != EMBEDDED:
+        return []
+    folder = settings.data_dir.absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free_gb = shutil.disk_usage(existing).free / 1e9
+    return [
+        Finding(
+            "disk",
+            free_gb >= LEAST_FREE_GB,
+            f"{free_gb:.1f} GB are free for the embedded store in {folder}",
+            "make room, or name another folder with SEQRANK_DATA_DIR: events are refused when the disk is full",
+        )
+    ]
 
 
 def _bundle(settings: Settings) -> list[Finding]:

@@ -13,7 +13,7 @@ def test_a_good_house_is_well(tiny_bundle, tmp_path, capsys):
     examine(Settings(bundle=tiny_bundle, data_dir=tmp_path / "data"))
     lines = capsys.readouterr().out.splitlines()
     well = {line.split()[1] for line in lines if line.startswith("ok")}
-    assert {"bundle", "certificate", "provider", "redis", "append", "fsync", "clock", "keys"} <= well
+    assert {"bundle", "certificate", "provider", "redis", "append", "fsync", "clock", "disk", "keys"} <= well
 
 
 def test_a_store_that_may_lose_events_is_found(tiny_bundle, tmp_path, capsys):
@@ -22,6 +22,15 @@ def test_a_store_that_may_lose_events_is_found(tiny_bundle, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "FAIL fsync" in out
     assert "power cut" in out
+
+
+def test_a_disk_without_room_is_found(tiny_bundle, tmp_path, capsys, monkeypatch):
+    """The embedded store's folder is looked at before it exists, and what happens when it is full is said."""
+    monkeypatch.setattr("app.doctor.LEAST_FREE_GB", 1e9)
+    assert examine(Settings(bundle=tiny_bundle, data_dir=tmp_path / "not" / "yet")) == 1
+    out = capsys.readouterr().out
+    assert "FAIL disk" in out
+    assert "events are refused when the disk is full" in out
 
 
 def test_nothing_there_is_said_and_not_raised(tmp_path, capsys):
