@@ -187,7 +187,7 @@ def _ranking(
 
 def _display_columns(bundle: Bundle) -> tuple[str, ...]:
     own = (ITEM_ID, TEXT, PRIOR, ITEM_KEY)
-    return tuple(name for name in bundle.items.column_names if name not in own)
+    return tuple(name for name in bundle.item_columns if name not in own)
 
 
 def _show(metrics: Metrics, bundle: Bundle, line: MicroBatcher, store: Store) -> None:

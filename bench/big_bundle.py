@@ -59,4 +59,4 @@ def _stretch_items(path: Path, items: int) -> None:
     if "item_key" in repeats.column_names:
         keys = pa.array(keys_of(ids))
         repeats = repeats.set_column(repeats.schema.get_field_index("item_key"), "item_key", keys)
-    pq.write_table(pa.concat_tables([known, repeats.cast(known.schema)]), path)
+    pq.write_table(pa.concat_tables([known, repeats.cast(known.schema)]), path, row_group_size=65_536)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -47,7 +48,7 @@ class Bundle:
         provider: What its sessions run on.
         ranker: Scores with ``item_table`` bound.
         encoder: Texts to vectors.
-        items: The table of ``items.parquet``; row ``r - 1`` is row r of the item table.
+        item_columns: Names of the columns of ``items.parquet``.
         item_table: ``[N + 1, D]``, memory-mapped and read-only; float16 in an fp16 bundle, else float32.
         golden: The requests that it is held to.
         certificate: The replay that was done at opening.
@@ -59,11 +60,16 @@ class Bundle:
     provider: Provider
     ranker: OnnxRanker
     encoder: OnnxItemEncoder
-    items: pa.Table
+    item_columns: tuple[str, ...]
     item_table: NDArray[Any]
     golden: Golden
     certificate: Replay
     published_ranker: OnnxRanker
+
+    @property
+    def items(self) -> pa.Table:
+        """The table of ``items.parquet``, read anew; row ``r - 1`` is row r of the item table."""
+        return pq.read_table(self.path / ITEMS_FILE, memory_map=True)
 
     def replay_golden(self) -> Replay:
         """Replay the golden requests and texts on the running sessions, against the table as it was published.
@@ -71,7 +77,10 @@ class Bundle:
         Raises:
             BundleError: If they drift.
         """
-        return replay(self.golden, self.manifest.precision, self.published_ranker, self.encoder)
+        try:
+            return replay(self.golden, self.manifest.precision, self.published_ranker, self.encoder)
+        finally:
+            _let_go_of_pages(self.item_table)
 
 
 def open_bundle(
@@ -100,13 +109,14 @@ def open_bundle(
     golden = read_golden(path, manifest)
     item_table = _open_item_table(path, manifest)
     with ThreadPoolExecutor(max_workers=3, thread_name_prefix="open-bundle") as pool:
-        items = pool.submit(_open_items, path, manifest)
+        item_columns = pool.submit(_check_items, path, manifest)
         encoding = pool.submit(OnnxItemEncoder, path, provider=obtained, max_tokens=manifest.max_tokens,
                                threads=encoder_threads)  # fmt: skip
         ranker = OnnxRanker(path, item_table, provider=obtained, threads=threads)
     certificate = replay(golden, manifest.precision, ranker, encoding.result())
+    _let_go_of_pages(item_table)
     return Bundle(
-        path, manifest, obtained, ranker, encoding.result(), items.result(), item_table, golden, certificate,
+        path, manifest, obtained, ranker, encoding.result(), item_columns.result(), item_table, golden, certificate,
         ranker.pinned(),
     )  # fmt: skip
 
@@ -147,20 +157,31 @@ def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
     return np.asarray(table).view(np.ndarray)
 
 
-def _open_items(path: Path, manifest: Manifest) -> pa.Table:
+def _let_go_of_pages(item_table: NDArray[Any]) -> None:
+    """Give back the memory of the published table, which stays on disk: the service reads a mapping of its own."""
+    owner: object = item_table
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED)
+
+
+def _check_items(path: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Check what there is to know of ``items.parquet`` without reading its values; return its columns."""
     try:
-        items = pq.read_table(path / ITEMS_FILE, memory_map=True)
+        with pq.ParquetFile(path / ITEMS_FILE, memory_map=True) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
     except Exception as error:  # pyarrow raises more than its own exceptions on damaged files
         message = f"{ITEMS_FILE} cannot be read: {str(error)[:300]}"
         raise BundleError(message) from error
-    if items.num_rows != manifest.item_count:
-        message = f"{ITEMS_FILE} has {items.num_rows} rows, expected item_count {manifest.item_count}"
+    if rows != manifest.item_count:
+        message = f"{ITEMS_FILE} has {rows} rows, expected item_count {manifest.item_count}"
         raise BundleError(message)
     for column, types in _ITEM_COLUMNS.items():
-        if column not in items.column_names:
+        if column not in schema.names:
             message = f"{ITEMS_FILE} has no column {column}"
             raise BundleError(message)
-        if items.schema.field(column).type not in types:
-            message = f"{ITEMS_FILE}: {column} is {items.schema.field(column).type}, expected {types[0]}"
+        if schema.field(column).type not in types:
+            message = f"{ITEMS_FILE}: {column} is {schema.field(column).type}, expected {types[0]}"
             raise BundleError(message)
-    return items
+    return tuple(schema.names)
