@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -13,6 +14,7 @@ from app.storage.connection import RedisOptions, open_redis
 from app.storage.key_layout import KeyLayout
 from app.storage.redis_items import RedisItems
 from tests.integration.opened_history import event, opened_history
+from tests.integration.redis_servers import running_cluster
 
 
 async def test_events_of_many_users_spread_over_the_cluster(cluster_url, valkey_cluster):
@@ -87,3 +89,25 @@ async def test_a_cluster_that_is_down_is_a_sentence():
             await history.read("ann", timeout_s=1.0)
         with pytest.raises(StorageUnavailable, match="could not store the events"):
             await history.append([event(1)])
+
+
+async def test_a_dead_node_is_a_sentence_and_is_found_again(tmp_path):
+    """While one of three nodes is dead calls end with a sentence; back again, it holds what was acknowledged."""
+    durable = ("--appendonly", "yes", "--appendfsync", "always")
+    with running_cluster(tmp_path, *durable) as nodes:
+        events = [event(number, user=f"user-{number}") for number in range(60)]
+        async with opened_history(f"redis+cluster://127.0.0.1:{nodes[0].port}") as history:
+            assert await history.append(events) == 60
+            nodes[1].kill()
+            with pytest.raises(StorageUnavailable, match="could not store the events: "):
+                await history.append([event(100 + number, user=f"user-{number}") for number in range(60)])
+            nodes[1].start_again()
+            async with asyncio.timeout(20):
+                while True:
+                    with contextlib.suppress(StorageUnavailable):
+                        await history.append([event(200 + number, user=f"user-{number}") for number in range(60)])
+                        break
+                    await asyncio.sleep(0.05)
+            for number in range(60):
+                stored = {shown.event_id for shown in await history.recent_events(f"user-{number}")}
+                assert {f"e{number}", f"e{200 + number}"} <= stored

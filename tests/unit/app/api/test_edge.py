@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from app.api.failures import RateLimited
+from app.api.failures import BadKey, RateLimited
 from app.api.keys import KeyFile, KeyRing, Scope, key_in
 from app.api.rate_limit import RateLimit
 from tests.api_house import ApiHouse
@@ -84,6 +84,24 @@ def test_keys_in_a_file_are_rotated_without_restart(tmp_path):
     os.unlink(path)  # noqa: PTH108 -- a file that vanishes
     now[0] = 4.0
     ring.check(b"beta-2", Scope.RANK)
+
+
+class Uncomparable(bytes):
+    """A key that must not be compared byte by byte until the first difference."""
+
+    __hash__ = bytes.__hash__
+
+    def __eq__(self, other):
+        raise AssertionError(f"{other!r} was compared with ==, which takes longer the more is right")
+
+
+def test_keys_are_compared_in_constant_time():
+    """No comparison of a key ends at the first wrong byte."""
+    ring = KeyRing(rank_keys=("alpha", "beta"), admin_keys=("gamma",))
+    for key in (b"alpha", b"beta", b"gamma"):
+        ring.check(Uncomparable(key), Scope.RANK)
+    with pytest.raises(BadKey):
+        ring.check(Uncomparable(b"delta"), Scope.RANK)
 
 
 def test_the_bearer_goes_before_the_other_header():
