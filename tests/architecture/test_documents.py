@@ -34,6 +34,14 @@ def test_every_link_in_a_document_leads_somewhere(path: Path) -> None:
     assert missing == []
 
 
+def test_the_settings_of_the_readme_are_those_of_the_operations_page() -> None:
+    """Each row of the README's settings table stands word for word in the table that is checked against the code."""
+    rows = re.findall(r"^\| `SEQRANK_.*$", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE)
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
+    assert rows
+    assert [row for row in rows if row not in operations] == []
+
+
 def test_the_service_installs_without_torch() -> None:
     """No requirement of the `service`, `cuda` and `online` extras is a training library."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
