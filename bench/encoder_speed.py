@@ -53,6 +53,8 @@ def write_graphs(folder: Path, titles: list[str]) -> tuple[dict[str, Path], Text
         program = torch.onnx.export(
             tower, example, dynamo=True, input_names=names, output_names=["item_vectors"], dynamic_shapes=(axes, axes)
         )
+    if program is None:
+        raise RuntimeError("torch made no ONNX program of the plain encoder")
     program.save(str(graphs[PLAIN]), external_data=False)
     for name, precision in (("fused FP32", "fp32"), ("FP16", "fp16"), ("INT8", "int8")):
         graphs[name] = folder / f"{precision}.onnx"
