@@ -15,6 +15,8 @@ COPY pyproject.toml README.md LICENSE ./
 # Dependencies first: they change less often than the code.
 RUN mkdir app model_export && touch app/__init__.py model_export/__init__.py \
     && pip install --no-cache-dir ".[${RUNTIME}]" && pip uninstall --yes seqrank
+# What the first install left in build/ is newer than the code and would be taken in its place.
+RUN rm -rf app model_export build seqrank.egg-info
 COPY app app
 COPY model_export model_export
 RUN pip install --no-cache-dir --no-deps .
@@ -24,6 +26,8 @@ RUN python3 -m venv /venv
 COPY pyproject.toml README.md LICENSE ./
 RUN mkdir app model_export && touch app/__init__.py model_export/__init__.py \
     && pip install --no-cache-dir torch==2.13.0 && pip install --no-cache-dir ".[demo]" && pip uninstall --yes seqrank
+# What the first install left in build/ is newer than the code and would be taken in its place.
+RUN rm -rf app model_export build seqrank.egg-info
 COPY app app
 COPY model_export model_export
 RUN pip install --no-cache-dir --no-deps .
