@@ -21,6 +21,11 @@ BUDGET_SHARE: Final = 0.3
 """No more of the default budget than this may pass on the event loop: the store and the model need the rest."""
 
 
+LEAST_AT_ONCE: Final = 16
+"""So many are never refused: while the store is ill or the machine is noisy an answer's cost is overestimated, and a
+handful of requests is no overload."""
+
+
 class Admission:
     """Knows what an answer costs the event loop, and how many are under way.
 
@@ -58,7 +63,7 @@ class Admission:
     def refusal(self, in_flight: int) -> Overloaded | None:
         """Return why one more request may not begin, or None if it may."""
         wait_s = in_flight * self.cost_s
-        if wait_s <= self._most_wait_s:
+        if wait_s <= self._most_wait_s or in_flight < LEAST_AT_ONCE:
             return None
         return Overloaded(f"{in_flight} requests are being answered already", retry_after_s=wait_s)
 

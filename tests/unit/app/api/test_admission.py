@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.admission import SAMPLE, Admission
+from app.api.admission import LEAST_AT_ONCE, SAMPLE, Admission
 from app.errors import Overloaded
 from tests.api_house import ApiHouse
 
@@ -39,6 +39,14 @@ def test_as_many_are_let_in_as_are_done_in_time():
     assert refused.value.retry_after_s == pytest.approx(0.1)
 
 
+def test_a_handful_is_never_refused():
+    """However dear an answer seems, sixteen at once are let in: the estimate may be wrong, and nobody would learn it."""
+    clocks = Clocks()
+    clocks.answers(cost_s=0.02, every_s=0.02)
+    assert clocks.admission.refusal(LEAST_AT_ONCE - 1) is None
+    assert isinstance(clocks.admission.refusal(LEAST_AT_ONCE), Overloaded)
+
+
 def test_waiting_for_the_store_is_not_work():
     """Answers that take long without costing processor time close no door."""
     clocks = Clocks()
@@ -57,9 +65,9 @@ async def test_an_overloaded_loop_is_429():
     """The refusal comes before the body is read."""
     async with ApiHouse() as house:
         house.application.asgi.admission.cost_s = 1.0
-        house.service.in_flight = 5
+        house.service.in_flight = 50
         answer = await house.rank(user="u", items=["i1"])
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "50")
 
 
 def test_what_a_refusal_is_asked_for_costs_no_exception():
