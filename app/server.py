@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
-from app.acceptor import ALONE_AT_ONCE, SHARED_AT_ONCE, Acceptor
+from app.acceptor import Acceptor
 from app.errors import InvalidSetting
 from app.http_protocol import ShortProtocol
 
@@ -56,26 +56,26 @@ def bind(host: str, port: int) -> socket.socket:
 class DrainingServer(uvicorn.Server):
     """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone."""
 
-    def __init__(self, application: Application, *, drain_s: float, accept_at_once: int = ALONE_AT_ONCE) -> None:
+    def __init__(self, application: Application, *, drain_s: float, is_worker: bool = False) -> None:
         """Prepare.
 
         Args:
             application: What to serve.
             drain_s: The port stays open for so long, answering 503, so that balancers notice.
-            accept_at_once: See `app.acceptor.Acceptor`.
+            is_worker: Whether other processes accept from the same socket.
         """
         super().__init__(_config(application.asgi))
         self._service = application.service
         self._refuse = application.refuse
         self._drain_s = drain_s
-        self._accept_at_once = accept_at_once
+        self._is_worker = is_worker
         self._draining_since_s: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, but accept connections by ourselves."""
         await super().startup(sockets=[])
         for listening in sockets or []:
-            acceptor = Acceptor(listening, self._make_protocol, at_once=self._accept_at_once)
+            acceptor = Acceptor(listening, self._make_protocol, is_shared=self._is_worker)
             # it has all that is called of a server
             self.servers.append(acceptor)  # type: ignore[arg-type]
 
@@ -103,8 +103,7 @@ class DrainingServer(uvicorn.Server):
 
 def serve(application: Application, listening: socket.socket, *, drain_s: float, is_worker: bool = False) -> int:
     """Serve until a signal; return the exit code. A worker shares the socket with others."""
-    at_once = SHARED_AT_ONCE if is_worker else ALONE_AT_ONCE
-    server = DrainingServer(application, drain_s=drain_s, accept_at_once=at_once)
+    server = DrainingServer(application, drain_s=drain_s, is_worker=is_worker)
     server.run(sockets=[listening])
     failure = application.service.failure
     if failure is not None:

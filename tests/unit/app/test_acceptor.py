@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 
@@ -36,12 +37,12 @@ async def turns(count):
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("at_once", "taken"), [(64, 20), (2, 2)])
-async def test_a_burst_is_taken_in_one_turn_up_to_the_limit(listening, at_once, taken):
-    """The first look takes every waiting connection, but no more than allowed."""
+@pytest.mark.parametrize(("is_shared", "taken"), [(False, 20), (True, 1)])
+async def test_a_burst_is_taken_in_one_turn_unless_there_are_others(listening, is_shared, taken):
+    """The first look takes every waiting connection; one of several workers takes one and leaves the rest."""
     Counter.made = 0
     callers = [socket.create_connection(listening.getsockname()) for _ in range(20)]
-    acceptor = Acceptor(listening, Counter, at_once=at_once)
+    acceptor = Acceptor(listening, Counter, is_shared=is_shared)
     acceptor._accept()
     acceptor.close()
     await acceptor.wait_closed()
@@ -88,3 +89,18 @@ async def test_without_file_descriptors_it_pauses_instead_of_spinning(listening)
         await asyncio.sleep(0.3)
         assert Counter.made == 1
     acceptor.close()
+
+
+async def test_a_worker_that_was_busy_catches_up(listening):
+    """After a long turn as many are taken as there were pauses in it, so that nobody waits for seconds."""
+    Counter.made = 0
+    acceptor = Acceptor(listening, Counter, is_shared=True)
+    callers = [socket.create_connection(listening.getsockname()) for _ in range(20)]
+    acceptor._accept()
+    time.sleep(0.1)  # noqa: ASYNC251 -- a run of the model that holds the loop
+    await asyncio.sleep(0.02)
+    acceptor.close()
+    await acceptor.wait_closed()
+    assert Counter.made == 20
+    for caller in callers:
+        caller.close()
