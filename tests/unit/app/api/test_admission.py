@@ -40,7 +40,7 @@ def test_as_many_are_let_in_as_are_done_in_time():
 
 
 def test_a_handful_is_never_refused():
-    """However dear an answer seems, sixteen at once are let in: the estimate may be wrong, and nobody would learn it."""
+    """However dear an answer seems, sixteen at once are let in: the estimate may be wrong."""
     clocks = Clocks()
     clocks.answers(cost_s=0.02, every_s=0.02)
     assert clocks.admission.refusal(LEAST_AT_ONCE - 1) is None
