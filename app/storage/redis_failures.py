@@ -31,8 +31,9 @@ _SENTENCES: Final = {
 
 _NAMES: Final = re.compile(rf"\b({'|'.join(_SENTENCES)})\b")
 
-FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError)
-"""What a call of redis-py may raise when the store is ill."""
+FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError, AttributeError)
+"""What a call of redis-py may raise when the store is ill. `AttributeError`: redis-py 8 forgets a connection's writer when
+one task closes the connection while another is opening it, as happens when a cluster's node dies."""
 
 
 def storage_failure(error: BaseException, *, doing: str) -> StorageUnavailable:
@@ -59,7 +60,7 @@ def _reason(error: BaseException) -> str:
         return named
     if isinstance(error, ResponseError):
         return _unnamed(str(error))
-    if isinstance(error, RedisConnectionError | OSError):
+    if isinstance(error, RedisConnectionError | OSError | AttributeError):
         return "Redis cannot be reached, or closed the connection"
     return f"Redis failed with {type(error).__name__}"
 

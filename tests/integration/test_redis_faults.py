@@ -220,3 +220,15 @@ async def test_a_wrong_password_is_a_sentence_without_the_password(own_server):
     async with opened_history(f"redis://:right@127.0.0.1:{own_server.port}/0") as history:
         await history.append([event(1)])
         assert len(await history.read("ann", timeout_s=1.0)) == 1
+
+
+async def test_a_connection_that_redis_py_has_forgotten_is_a_sentence(valkey_server):
+    """redis-py raises `AttributeError` when a connection is closed while it opens: still a failure of the store."""
+
+    async def forgotten(*_):
+        raise AttributeError("'NoneType' object has no attribute 'writelines'")
+
+    async with opened_history(valkey_server.url) as history:
+        history._redis.client.evalsha = forgotten
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            await history.append([event(1)])

@@ -15,6 +15,7 @@ from app.storage.redis_failures import reply_failure, storage_failure
         (TimeoutError(), "did not answer in time"),
         (exceptions.ConnectionError("Connection refused"), "cannot be reached"),
         (ConnectionResetError(), "cannot be reached"),
+        (AttributeError("'NoneType' object has no attribute 'writelines'"), "cannot be reached"),
         (exceptions.BusyLoadingError("is loading", status_code="LOADING"), "still loading"),
         (exceptions.ReadOnlyError("You can't write", status_code="READONLY"), "read-only replica"),
         (exceptions.OutOfMemoryError("command not allowed", status_code="OOM"), "memory limit"),
