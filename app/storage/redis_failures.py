@@ -32,8 +32,8 @@ _SENTENCES: Final = {
 _NAMES: Final = re.compile(rf"\b({'|'.join(_SENTENCES)})\b")
 
 FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError, AttributeError)
-"""What a call of redis-py may raise when the store is ill. `AttributeError`: redis-py 8 forgets a connection's writer when
-one task closes the connection while another is opening it, as happens when a cluster's node dies."""
+"""What a call of redis-py may raise when the store is ill. `AttributeError`: redis-py 8 forgets a connection's writer
+when one task closes the connection while another is opening it, as happens when a node of a cluster dies."""
 
 
 def storage_failure(error: BaseException, *, doing: str) -> StorageUnavailable:
