@@ -180,6 +180,17 @@ def test_callers_are_forgotten_when_they_are_many(monkeypatch):
     assert set(limit._buckets) == {b"d"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/rank"), ("GET", "/health"), ("GET", "/nowhere"), ("GET", "/info")]
+)
+async def test_every_answer_has_the_security_headers(method, path):
+    """Lists, probes, pages of the framework and errors alike: nothing is sniffed, framed, stored or told on."""
+    async with ApiHouse() as house:
+        headers = (await house.client.request(method, path, json=RANK if method == "POST" else None)).headers
+        named = [headers.get(name) for name in ("x-content-type-options", "x-frame-options", "cache-control")]
+        assert [*named, headers.get("referrer-policy")] == ["nosniff", "DENY", "no-store", "no-referrer"]
+
+
 async def test_browsers_of_other_sites_are_not_invited_unless_set():
     """CORS headers come for the origins of the setting only."""
     origin = {"origin": "https://shop.example"}
