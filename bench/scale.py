@@ -27,7 +27,7 @@ from bench.workload import Workload
 CANDIDATES = (10, 50, 100, 200, 500, 1000, 2000)
 HISTORIES = (10, 25, 50, 100, 200)
 CATALOGUES = (10_000, 100_000, 1_000_000)
-SETTINGS = {"SEQRANK_TIMEOUT_MS": "10000"}
+SETTINGS = {"SEQRANK_TIMEOUT_MS": "10000", "SEQRANK_REDIS_TIMEOUT_MS": "1000"}
 
 
 def p50_ms(served: Served, requests: list[bytes], seconds: float = 2.0) -> float:

@@ -17,7 +17,7 @@ BUSY_WITHIN_S: Final = 1.0
 """Samples that took longer say more about idling than about answering."""
 
 LEARNING_RATE: Final = 0.2
-BUDGET_SHARE: Final = 0.3
+BUDGET_SHARE: Final = 0.4
 """No more of the default budget than this may pass on the event loop: the store and the model need the rest."""
 
 

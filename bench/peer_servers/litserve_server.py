@@ -1,7 +1,6 @@
 """LitServe with dynamic batching."""
 
-from __future__ import annotations
-
+# no postponed annotations: LitServe hands them to FastAPI, which would take the body for a query parameter
 import sys
 from typing import Any
 
