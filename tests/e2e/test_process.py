@@ -117,6 +117,7 @@ def test_ctrl_c_drains_and_the_store_outlives_the_requests(tiny_bundle, tmp_path
     """Ctrl-C goes to a terminal's whole process group: requests in flight are still answered, and the code is 0."""
     with serving(tiny_bundle, tmp_path / "data", *arguments, SEQRANK_DRAIN_S="1") as (port, process):
         store, slow = store_of(process), SlowUpload(port)
+        assert os.getsid(store) == store
         os.killpg(process.pid, signal.SIGINT)
         until(lambda: status_of(port, "/health/ready") == 503)
         assert Path(f"/proc/{store}").exists()
