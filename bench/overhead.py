@@ -20,7 +20,7 @@ from bench.served import Served, seqrank_served
 from bench.workload import Workload
 
 CANDIDATES = (20, 100, 500, 2000)
-ROUNDS = 7
+ROUNDS = 5
 RUNS = 300
 SATURATING_CLIENTS = 8
 SETTINGS = {"SEQRANK_TIMEOUT_MS": "5000", "SEQRANK_REDIS_TIMEOUT_MS": "1000"}
