@@ -201,3 +201,25 @@ async def test_browsers_of_other_sites_are_not_invited_unless_set():
         assert answer.headers["access-control-allow-origin"] == "https://shop.example"
         preflight = await house.client.options("/rank", headers={**origin, "access-control-request-method": "POST"})
         assert preflight.status_code == 200
+
+
+async def test_the_server_may_ask_for_a_refusal_before_a_task_is_made():
+    """Only the hot routes are refused, only when the event loop is behind, and the refusal is like every other."""
+    async with ApiHouse() as house:
+        edge, refuse = house.application.asgi, house.application.refuse
+        scope = {"path": "/rank", "method": "POST", "headers": [(b"x-request-id", b"mine")]}
+        assert refuse(scope, 10_000) is None
+        edge.admission.cost_s = 0.01
+        refusal = refuse(scope, 100)
+        assert (refusal.status, dict(refusal.headers)[b"retry-after"]) == (429, b"1")
+        assert dict(refusal.headers)[b"x-request-id"] == b"mine"
+        assert b'"error_type":"overloaded"' in refusal.body
+        assert refuse(scope, 1) is None
+        assert refuse({**scope, "path": "/health"}, 100) is None
+        assert b'route="/rank",status="429"} 1.0' in (await house.client.get("/metrics")).content
+
+
+async def test_with_cors_every_answer_passes_the_layer_that_adds_its_headers():
+    """A browser could not read a refusal without them."""
+    async with ApiHouse(cors_origins="https://shop.example") as house:
+        assert house.application.refuse is None
