@@ -75,9 +75,11 @@ def read_dataset(folder: Path) -> Dataset:
     """Read the two files that ``prepare`` wrote.
 
     Raises:
-        FileNotFoundError: If one of them is missing.
-        DataError: If an interaction names an item that ``items.parquet`` lacks.
+        DataError: If one of them is missing, or an interaction names an item that ``items.parquet`` lacks.
     """
+    for name in (columns.ITEMS_FILE, columns.INTERACTIONS_FILE):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder} has no {name}, expected a folder that `prepare` or `simulate` wrote")
     items = pq.read_table(folder / columns.ITEMS_FILE)
     events = pq.read_table(folder / columns.INTERACTIONS_FILE)
     item_names, item_codes = _codes(events.column(columns.ITEM_ID))

@@ -71,3 +71,9 @@ def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
     first = read_dataset(_write(tmp_path, ROWS, ["i1", "i2", "i3"])).fingerprint
     assert read_dataset(tmp_path).fingerprint == first
     assert read_dataset(_write(tmp_path, ROWS, ["i1", "i2", "i3", "i4"])).fingerprint != first
+
+
+def test_a_folder_that_was_not_prepared_is_refused_by_name(tmp_path: Path) -> None:
+    """A missing file is named, with the commands that write it."""
+    with pytest.raises(DataError, match=r"has no items\.parquet, expected a folder that `prepare` or `simulate` wrote"):
+        read_dataset(tmp_path)
