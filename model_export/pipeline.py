@@ -13,6 +13,7 @@ from model_export.__main__ import main as run_command
 
 DEMO_CONFIG: Final = Path(__file__).parent / "demo.toml"
 SHOP: Final = ("--users", "1500", "--items", "800", "--seed", "7")
+BASELINES: Final = "popularity,text similarity,item-kNN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def demo_steps(folder: Path, precision: str = "int8") -> list[Step]:
         ),
         Step(
             "Evaluating on the full catalogue",
-            ("evaluate", "--run", str(run), "--json", str(run / "evaluation.json")),
+            ("evaluate", "--run", str(run), "--json", str(run / "evaluation.json"), "--baselines", BASELINES),
             run / "evaluation.json",
         ),
         Step(
