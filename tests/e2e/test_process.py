@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -132,8 +133,8 @@ def test_workers_share_port_store_and_metrics_and_are_replaced(tiny_bundle, tmp_
         until(lambda: len(workers_of(process)) == 2)
         for _ in range(20):
             assert ask(port, "POST", "/rank", {"user": "u", "items": ITEMS})[0] == 200
-        metrics = ask(port, "GET", "/metrics")[1]
-        assert 'seqrank_rank_requests_total{outcome="full"} 20.0' in metrics
+        # full or, on a busy machine, degraded; a worker's counts are up to a tenth of a second old
+        until(lambda: lists_counted(port) == 20)
         victim = workers_of(process)[0]
         os.kill(victim, signal.SIGKILL)
         until(lambda: len(now := workers_of(process)) == 2 and victim not in now)
@@ -142,6 +143,14 @@ def test_workers_share_port_store_and_metrics_and_are_replaced(tiny_bundle, tmp_
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def lists_counted(port):
+    """Return how many lists the metrics know, whatever their outcome."""
+    metrics = ask(port, "GET", "/metrics")[1]
+    return sum(
+        float(count) for count in re.findall(r"^seqrank_rank_requests_total{[^}]*} (.+)$", metrics, re.MULTILINE)
+    )
 
 
 def workers_of(process):
