@@ -9,11 +9,11 @@ from app.settings import Settings
 
 
 def test_a_good_house_is_well(tiny_bundle, tmp_path, capsys):
-    """Bundle, provider, store and clock in order: every finding that is not about time is ok."""
-    examine(Settings(bundle=tiny_bundle, data_dir=tmp_path / "data"))
+    """Bundle, provider, store and clock in order: every finding about them is ok."""
+    examine(Settings(bundle=tiny_bundle, data_dir=tmp_path / "data", redis_timeout_ms=1000))
     lines = capsys.readouterr().out.splitlines()
     well = {line.split()[1] for line in lines if line.startswith("ok")}
-    assert {"bundle", "certificate", "provider", "append", "fsync", "clock", "disk", "keys"} <= well
+    assert {"bundle", "certificate", "provider", "redis", "append", "fsync", "clock", "disk", "keys"} <= well
 
 
 def test_a_store_that_may_lose_events_is_found(tiny_bundle, tmp_path, capsys):

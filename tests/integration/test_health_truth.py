@@ -33,13 +33,12 @@ async def until_status(client, path, status):
 
 async def test_a_stuck_model_fails_both_probes_until_it_moves_again(tiny_bundle, valkey_url):
     """While a run hangs, liveness and readiness are 503 and lists still come in time; when it ends, both are 200."""
-    async with opened(tiny_bundle, valkey_url, stuck_after_s=0.1) as (client, serving):
+    async with opened(tiny_bundle, valkey_url, stuck_after_s=0.1, redis_timeout_ms=1000) as (client, serving):
         line = serving.line
         line.policy = replace(line.policy, inline_below_s=0.0)
         line._model = stuck = BlockingModel(line._model)
-        ranked = await client.post("/rank", json={"user": "u", "items": ITEMS, "timeout_ms": 50})
-        assert ranked.status_code == 200
-        assert ranked.json()["reasons"][-1] == "model_timeout"
+        ranked = await client.post("/rank", json={"user": "u", "items": ITEMS, "timeout_ms": 1000})
+        assert (ranked.status_code, ranked.json()["reasons"]) == (200, ["model_timeout"])
         said = await until_status(client, "/health/live", 503)
         assert "has been at one run for more than 0.1 s" in said["error"]
         assert (await client.get("/health/ready")).status_code == 503
