@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -65,7 +66,6 @@ def pooled_text_vectors(
     path = cache_dir / f"text-vectors-{key}.npy"
     if not path.is_file():
         blocks = cache_dir / f"text-vectors-{key}.parts"
-        blocks.mkdir(parents=True, exist_ok=True)
         _save(path, _encode(tokenize(distinct, encoder.tokenizer), encoder, blocks, device))
         shutil.rmtree(blocks, ignore_errors=True)
     position_of = {text: position for position, text in enumerate(distinct)}
@@ -89,13 +89,22 @@ def _encode(tokens: TextTokens, encoder: TextEncoder, blocks: Path, device: str)
     encoder.model.to(device).eval()
     with tqdm(total=len(tokens), desc="text vectors", unit="text", disable=None) as progress:
         for number, positions in enumerate(length_buckets(tokens.lengths, tokens_per_batch=_TOKENS_PER_BLOCK)):
-            part = blocks / f"{number:06d}.npy"
-            if not part.is_file():
-                _save(part, _encode_block(tokens, positions, encoder, device))
-            vectors_NX[positions] = np.load(part)
+            vectors_NX[positions] = _read_or_encode(blocks / f"{number:06d}.npy", tokens, positions, encoder, device)
             progress.update(len(positions))
     encoder.model.to(home)
     return vectors_NX
+
+
+def _read_or_encode(
+    part: Path, tokens: TextTokens, positions: Int64Array, encoder: TextEncoder, device: str
+) -> Float32Array:
+    """Return a block; another run on the same data may write it, or remove it, at the same time."""
+    try:
+        block: Float32Array = np.load(part)
+    except FileNotFoundError:
+        block = _encode_block(tokens, positions, encoder, device)
+        _save(part, block)
+    return block
 
 
 @torch.inference_mode()
@@ -109,8 +118,9 @@ def _encode_block(tokens: TextTokens, positions: Int64Array, encoder: TextEncode
 
 
 def _save(path: Path, array: Float32Array) -> None:
-    """Write an array so that a kill leaves either nothing or the whole file."""
-    unfinished = path.with_suffix(".unfinished")
+    """Write an array so that a kill leaves either nothing or the whole file, and two runs do not meet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
     with unfinished.open("wb") as stream:
         np.save(stream, array)
     unfinished.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -62,6 +63,20 @@ def test_vectors_come_from_the_cache_and_are_those_of_the_tower(tmp_path):
     vectors, _ = whitened_text_vectors(TEXTS, encoder, tmp_path / "cache", width=4)
     with torch.inference_mode():
         np.testing.assert_allclose(frozen.encode_rows(tokens, np.arange(len(TEXTS))).numpy(), vectors, atol=1e-4)
+
+
+def test_a_run_beside_this_one_may_finish_first_and_clean_up(tmp_path):
+    """Blocks that another run on the same data removes while this one is at work change nothing."""
+    encoder = load_encoder(write_encoder(tmp_path / "encoder"), max_tokens=24)
+    alone = pooled_text_vectors(TEXTS, encoder, tmp_path / "alone")
+    (tmp_path / "cache").mkdir()
+
+    def clean_up(*_):
+        for folder in (tmp_path / "cache").glob("*.parts"):
+            shutil.rmtree(folder)
+
+    encoder.model.register_forward_hook(clean_up)
+    np.testing.assert_allclose(pooled_text_vectors(TEXTS, encoder, tmp_path / "cache"), alone, atol=1e-6)
 
 
 @pytest.mark.parametrize(("mode", "trains"), [("frozen", False), ("lora", True), ("full", True)])
