@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from app.api.failures import MalformedBody
+from app.api.given_values import shown_at
 from app.errors import InvalidRequest
 
 T = TypeVar("T")
 
+_ENUM = "Invalid enum value"
+_CLEARER = {
+    "matching regex '^[0-9]{1,14}$'": "of 1 to 14 digits, epoch milliseconds",
+    "Integer value out of range": "Expected int of at most 64 bits, got a longer one",
+    "Number out of range": "Expected float of 64 bits, got a larger one",
+    "Object missing required field": "Expected object with the field",
+    "`": "",
+}
+"""Words of msgspec's and ours."""
+
+_BYTE = re.compile(r"\(byte (\d+)\)$")
+_NEAR = 16
+"""How many bytes are shown on each side of where JSON breaks off."""
+
 
 class BodyDecoder(Generic[T]):
-    """Decodes and checks JSON in one pass."""
+    """Decodes and checks JSON in one pass; only a refused body is looked at again, for the value that was given."""
 
     def __init__(self, schema: Any) -> None:
         """Prepare for one schema.
@@ -22,22 +38,63 @@ class BodyDecoder(Generic[T]):
             schema: A `msgspec.Struct` or a type made of them.
         """
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(schema)
+        self._choices = _choices_of(schema)
 
     def decode(self, body: bytes) -> T:
         """Return the typed content.
 
         Raises:
             MalformedBody: If it is no JSON in UTF-8, or nested too deeply.
-            InvalidRequest: If a field is missing, of the wrong type or out of bounds; the error names its path.
+            InvalidRequest: If a field is missing, of the wrong type or out of bounds; the error names its path, what
+                was given and what is expected.
         """
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
             sentence, _, path = str(error).partition(" - at `$")
-            raise InvalidRequest(sentence.replace("`", ""), path=path.rstrip("`").removeprefix(".")) from error
+            path = path.rstrip("`")
+            raise InvalidRequest(self._in_words(sentence, path, body), path=path.removeprefix(".")) from error
         except msgspec.DecodeError as error:
-            raise MalformedBody(f"the body is no JSON: {error}") from error
+            raise MalformedBody(_malformed(str(error), body)) from error
         except UnicodeDecodeError as error:
-            raise MalformedBody(f"the body is not UTF-8 at byte {error.start}") from error
+            raise MalformedBody(_no_utf8(body)) from error
         except RecursionError as error:
             raise MalformedBody("the body is nested too deeply") from error
+
+    def _in_words(self, sentence: str, path: str, body: bytes) -> str:
+        """Complete msgspec's sentence by what it lacks: the value, and the words that a field takes."""
+        if sentence.startswith(_ENUM):
+            sentence = "Expected one of: " + ", ".join(self._choices.get(path.rpartition(".")[2], ()))
+        for theirs, ours in _CLEARER.items():
+            sentence = sentence.replace(theirs, ours)
+        given = shown_at(body, path)
+        if given is None or sentence.endswith(given):
+            return sentence
+        return f"{sentence} {given}" if ", got " in sentence else f"{sentence}, got {given}"
+
+
+def _choices_of(schema: Any) -> dict[str, list[str]]:
+    """Return, for each field that takes one of a few words, those words."""
+    _, structs = msgspec.json.schema_components((schema,))
+    fields = [field for struct in structs.values() for field in struct.get("properties", {}).items()]
+    return {name: field["enum"] for name, field in fields if "enum" in field}
+
+
+def _malformed(reason: str, body: bytes) -> str:
+    if not body.strip():
+        return "the body is empty, expected JSON"
+    if reason == "Input data was truncated":
+        return f"the body is no JSON: it ends in the middle, after {len(body)} bytes"
+    place = _BYTE.search(reason)
+    at = int(place[1]) if place else 0
+    near = body[max(0, at - _NEAR) : at + _NEAR].decode("utf-8", "replace")
+    return f"the body is no JSON: {reason.removeprefix('JSON is malformed: ')}, near {near!r}"
+
+
+def _no_utf8(body: bytes) -> str:
+    """Name the byte; the place in msgspec's own error counts from the start of some string."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"the body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}"
+    return "the body is not UTF-8"

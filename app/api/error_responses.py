@@ -53,6 +53,9 @@ TABLE: Final[dict[type[Exception], tuple[int, str]]] = {
 }
 """Error class -> status and ``error_type``; the first class in an error's ancestry that is listed counts."""
 
+MOST_OF_A_PATH: Final = 80
+"""Characters of a path that a sentence repeats."""
+
 RETRY_AFTER_S: Final = {429: 1.0, 503: 1.0}
 """Where the error has no estimate of its own."""
 
@@ -101,7 +104,8 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)  # noqa: S101 -- registered for nothing else
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return error_body(422, f"{where}: {first['msg']}", "validation").as_response()
+        given = repr(first.get("input"))[:MOST_OF_A_PATH]
+        return error_body(422, f"{where}: {first['msg']}, got {given}", "validation").as_response()
 
     app.add_exception_handler(Exception, ours)
     app.add_exception_handler(SeqrankError, ours)
@@ -120,8 +124,9 @@ def _allowed(request: Request) -> str:
 
 
 def _framework_error(status: int, request: Request) -> tuple[str, str]:
+    path = request.scope["path"][:MOST_OF_A_PATH]
     if status == HTTPStatus.NOT_FOUND:
-        return "there is nothing at this path; /docs lists what there is", "not_found"
+        return f"there is nothing at {path!r}; /docs lists what there is", "not_found"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"this path does not take {request.method}; the Allow header lists what it takes", "method_not_allowed"
+        return f"{path!r} does not take {request.method[:20]}, expected {_allowed(request)}", "method_not_allowed"
     return HTTPStatus(status).phrase, "http"
