@@ -18,6 +18,7 @@ from app.api.keys import KeyFile, KeyRing
 from app.api.rate_limit import RateLimit
 from app.api.serving import Service, Serving
 from app.errors import InvalidSetting, SeqrankError
+from app.observability import loop_errors
 from app.observability.logs import Pseudonyms
 from app.observability.metrics import Metrics
 from app.observability.observer import ServiceObserver
@@ -100,6 +101,7 @@ def _lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loop_errors.install(asyncio.get_running_loop())
         opened, stop = asyncio.Event(), asyncio.Event()
         owner = asyncio.create_task(_own(parts(), service, opened, stop), name="owner-of-parts")
         try:

@@ -19,9 +19,12 @@ from app.errors import InvalidSetting
 from app.storage.cluster_reader import ClusterReader
 from app.storage.pipelined_reader import PipelinedReader
 from app.storage.queuing_cluster import QueuingCluster
+from app.storage.redis_failures import storage_failure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from app.errors import StorageUnavailable
 
 CLUSTER_SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 SCHEMES: Final = ("redis", "rediss", "unix", *CLUSTER_SCHEMES)
@@ -86,11 +89,17 @@ class RedisConnection:
         client: For everything else; a redis-py ``Redis`` or `QueuingCluster` that answers bytes. Typed `Any`, because
             redis-py's stubs differ from release to release.
         is_cluster: Whether keys of different hash tags may lie on different servers.
+        why_away: Says why the server cannot be reached, where somebody knows; else None.
     """
 
     reader: Reader
     client: Any
     is_cluster: bool
+    why_away: Callable[[], str | None] = lambda: None
+
+    def failure(self, error: BaseException, *, doing: str) -> StorageUnavailable:
+        """Return the failure to raise from an error of `client`; see `storage_failure`."""
+        return storage_failure(error, doing=doing, away=self.why_away())
 
 
 @asynccontextmanager

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 LONGEST_SOCKET_PATH: Final = 100
 """A Unix socket's path is limited to 108 bytes on Linux, 104 on macOS."""
 
+FULL_BELOW_BYTES: Final = 1 << 16
+"""With less room the server cannot write, and ends; its own log, on the same disk, may not be able to say so."""
+
+FULL: Final = "the disk of the embedded store (SEQRANK_DATA_DIR) is full"
+
 _LOCK_WAIT_S: Final = 3.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
@@ -73,6 +78,14 @@ class EmbeddedValkey:
     def pid(self) -> int | None:
         """The server's process id; None while it is down."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    def trouble(self) -> str | None:
+        """Return why the server is away, in a sentence; None if nothing is known to be wrong with it."""
+        if not self._has_room():
+            return FULL
+        if self.pid is None:
+            return "the embedded store has ended and is being started again"
+        return None
 
     async def __aenter__(self) -> Self:
         self._make_folder()
@@ -161,6 +174,12 @@ class EmbeddedValkey:
         except (OSError, TimeoutError):
             return False
 
+    def _has_room(self) -> bool:
+        try:
+            return shutil.disk_usage(self._data_dir).free >= FULL_BELOW_BYTES
+        except OSError:  # the folder is gone, which is another trouble
+            return True
+
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
             lines = (self._data_dir / "valkey.log").read_text("utf-8", "replace").split("\n")
@@ -176,7 +195,8 @@ class EmbeddedValkey:
             code = await self._process.wait()
             if time.monotonic() - started_s > _LIVED_LONG_S:
                 pause_s = _FIRST_PAUSE_S
-            logger.error("the embedded Valkey ended with code %d, starting it again in %g s", code, pause_s)
+            reason = "its own log is valkey.log in SEQRANK_DATA_DIR" if self._has_room() else FULL
+            logger.error("the embedded Valkey ended with code %d, starting it again in %g s: %s", code, pause_s, reason)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             self.restarts += 1

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import StorageUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SENTENCES: Final = {
     "LOADING": "Redis is still loading its data",
@@ -29,6 +34,16 @@ _SENTENCES: Final = {
 }
 """First word of Redis's error -> our sentence. Redis's own text may hold keys, thus user ids, so it is not repeated."""
 
+_AWAY: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (socket.gaierror, "the host name of Redis cannot be resolved"),
+    (ssl.SSLCertVerificationError, "Redis's TLS certificate was not accepted, see SEQRANK_REDIS_TLS_CA_FILE"),
+    (ssl.SSLError, "the TLS connection to Redis failed"),
+    (ConnectionRefusedError, "Redis cannot be reached: nothing listens at its address"),
+    (FileNotFoundError, "Redis cannot be reached: there is no socket at its path"),
+    (PermissionError, "Redis cannot be reached: its socket may not be used by this user"),
+)
+"""What the system says of a connection that cannot be had -> our sentence, the most special first."""
+
 _NAMES: Final = re.compile(rf"\b({'|'.join(_SENTENCES)})\b")
 
 FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError, AttributeError)
@@ -36,14 +51,15 @@ FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutEr
 when one task closes the connection while another is opening it, as happens when a node of a cluster dies."""
 
 
-def storage_failure(error: BaseException, *, doing: str) -> StorageUnavailable:
+def storage_failure(error: BaseException, *, doing: str, away: str | None = None) -> StorageUnavailable:
     """Return the failure to raise from ``error``.
 
     Args:
         error: One of `FAILURES`, or an error reply of Redis.
         doing: What was tried, for example ``store events``.
+        away: Why Redis is away, where somebody knows more than the error of a broken connection says.
     """
-    return StorageUnavailable(f"could not {doing}: {_reason(error)}")
+    return StorageUnavailable(f"could not {doing}: {_reason(error, away)}")
 
 
 def reply_failure(reply: str, *, doing: str) -> StorageUnavailable:
@@ -51,9 +67,9 @@ def reply_failure(reply: str, *, doing: str) -> StorageUnavailable:
     return StorageUnavailable(f"could not {doing}: {_sentence_of(reply) or _unnamed(reply)}")
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, away: str | None) -> str:
     if isinstance(error, RedisTimeoutError | asyncio.TimeoutError):
-        return "Redis did not answer in time"
+        return away or "Redis did not answer in time"
     status = str(getattr(error, "status_code", "") or "")
     named = _sentence_of(status) or _sentence_of(str(error))
     if named:
@@ -61,8 +77,23 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ResponseError):
         return _unnamed(str(error))
     if isinstance(error, RedisConnectionError | OSError | AttributeError):
-        return "Redis cannot be reached, or closed the connection"
+        return away or _why_away(error)
     return f"Redis failed with {type(error).__name__}"
+
+
+def _why_away(error: BaseException) -> str:
+    causes = list(_chain(error))
+    for kind, sentence in _AWAY:
+        if any(isinstance(cause, kind) for cause in causes):
+            return sentence
+    return "Redis cannot be reached, or closed the connection"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error and what it was raised from or during; redis-py keeps the system's own error there."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _sentence_of(text: str) -> str | None:

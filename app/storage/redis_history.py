@@ -15,7 +15,7 @@ from app.errors import StorageUnavailable
 from app.storage.append_call import HistoryLimits, append_calls
 from app.storage.append_script import APPEND_SCRIPT, APPEND_SHA
 from app.storage.event_codec import RECORD, RECORD_BYTES, decode_history
-from app.storage.redis_failures import FAILURES, storage_failure
+from app.storage.redis_failures import FAILURES
 from app.storage.script_runner import run_script
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class RedisHistory:
                 self._redis, APPEND_SCRIPT, APPEND_SHA, [(call.keys, call.arguments) for call in calls]
             )
         except FAILURES as error:
-            raise storage_failure(error, doing="store the events") from error
+            raise self._redis.failure(error, doing="store the events") from error
 
     async def recent_events(self, user: str) -> list[Event]:
         """Return the user's events in full, newest first.
@@ -133,7 +133,7 @@ class RedisHistory:
             pipeline.hgetall(keys.details)
             packed, details = await pipeline.execute()
         except FAILURES as error:
-            raise storage_failure(error, doing="read the user's events") from error
+            raise self._redis.failure(error, doing="read the user's events") from error
         return list(reversed(_readable(user, packed or b"", details)))
 
     async def forget(self, user: str) -> dict[str, int]:
@@ -154,7 +154,7 @@ class RedisHistory:
             packed_bytes, *_ = await pipeline.execute()
             log_entries = await self._forget_in_log(keys)
         except FAILURES as error:
-            raise storage_failure(error, doing="forget the user") from error
+            raise self._redis.failure(error, doing="forget the user") from error
         return {"history_events": packed_bytes // RECORD_BYTES, "log_entries": log_entries}
 
     async def _forget_in_log(self, keys: UserKeys) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.contract.online_items import StoredItem
 from app.storage.item_script import STORE_ITEMS_SCRIPT, STORE_ITEMS_SHA
-from app.storage.redis_failures import FAILURES, storage_failure
+from app.storage.redis_failures import FAILURES
 from app.storage.script_runner import run_script
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class RedisItems:
             if self._redis.is_cluster:
                 await self._tell_partitions(version)
         except FAILURES as error:
-            raise storage_failure(error, doing="store the items") from error
+            raise self._redis.failure(error, doing="store the items") from error
         return version
 
     async def version(self) -> int:
@@ -72,7 +72,7 @@ class RedisItems:
         try:
             stored = await self._redis.client.get(self._layout.item_version)
         except FAILURES as error:
-            raise storage_failure(error, doing="read the items' version") from error
+            raise self._redis.failure(error, doing="read the items' version") from error
         return int(stored) if stored and stored.isdigit() else 0
 
     async def changes_since(self, version: int) -> tuple[list[StoredItem], int]:
@@ -89,7 +89,7 @@ class RedisItems:
                 changes += [item for item in found.values() if item is not None]
                 version = max(found)
         except FAILURES as error:
-            raise storage_failure(error, doing="read the items") from error
+            raise self._redis.failure(error, doing="read the items") from error
         return changes, version
 
     async def _page_after(self, version: int) -> dict[int, StoredItem | None]:

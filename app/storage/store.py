@@ -82,6 +82,8 @@ async def open_store(
             embedded = await stack.enter_async_context(EmbeddedValkey(data_dir, append_fsync=append_fsync))
             options = dataclasses.replace(options, url=embedded.url)
         redis = await stack.enter_async_context(open_redis(options))
+        if embedded is not None:
+            redis = dataclasses.replace(redis, why_away=embedded.trouble)
         layout = KeyLayout(user_secret=user_secret)
         breaker = CircuitBreaker()
         history = RedisHistory(

@@ -6,20 +6,30 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from app.errors import InvalidSetting, StorageUnavailable
 from app.storage import embedded
+from app.storage.append_call import HistoryLimits
+from app.storage.connection import RedisOptions
 from app.storage.embedded import EmbeddedValkey
+from app.storage.store import EMBEDDED, Store, open_store
 from tests.integration.opened_history import event, opened_history
 
 ROOT = Path(__file__).parents[2]
+
+
+def opened_store(folder: Path) -> AbstractAsyncContextManager[Store]:
+    """Open the whole store with its embedded server in a folder."""
+    return open_store(RedisOptions(url=EMBEDDED), limits=HistoryLimits(), data_dir=folder)
 
 
 def is_alive(pid: int) -> bool:
@@ -100,6 +110,33 @@ async def test_a_store_that_cannot_write_refuses_and_comes_back_with_everything_
         stored = {shown.event_id for shown in await history.recent_events("ann")}
     assert 0 < len(acknowledged) < 99
     assert {"e0", *acknowledged, "e200"} - stored == set()
+
+
+async def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    """While the disk is full and the store is down, an event is refused with that reason."""
+    async with opened_store(tmp_path) as store:
+        assert store.embedded.trouble() is None
+        room = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=0))
+        monkeypatch.setattr(embedded, "_FIRST_PAUSE_S", 60.0)
+        os.kill(store.embedded.pid, signal.SIGKILL)
+        with pytest.raises(StorageUnavailable) as caught:
+            await store.history.append([event(1)])
+    assert str(caught.value) == (
+        "could not store the events: the disk of the embedded store (SEQRANK_DATA_DIR) is full"
+    )  # fmt: skip
+
+
+async def test_a_store_that_is_being_started_again_says_so(tmp_path, monkeypatch):
+    """Between the server's death and its restart an event is refused with that reason."""
+    monkeypatch.setattr(embedded, "_FIRST_PAUSE_S", 60.0)
+    async with opened_store(tmp_path) as store:
+        os.kill(store.embedded.pid, signal.SIGKILL)
+        async with asyncio.timeout(5):
+            while store.embedded.pid is not None:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.01)
+        with pytest.raises(StorageUnavailable, match="has ended and is being started again"):
+            await store.history.append([event(1)])
 
 
 async def test_a_data_folder_serves_one_at_a_time(tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+
 import pytest
 from redis import exceptions
 
@@ -31,6 +34,31 @@ def test_an_error_becomes_a_sentence(error, sentence):
     assert message.startswith("could not store the events: ")
     assert sentence in message
     assert "user-secret-id" not in message
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the host name of Redis cannot be resolved"),
+        (ConnectionRefusedError(111, "Connect call failed"), "nothing listens at its address"),
+        (FileNotFoundError(2, "No such file"), "there is no socket at its path"),
+        (PermissionError(13, "Permission denied"), "its socket may not be used by this user"),
+        (ssl.SSLCertVerificationError("self-signed certificate"), "TLS certificate was not accepted"),
+        (ssl.SSLError("wrong version number"), "the TLS connection to Redis failed"),
+    ],
+)
+def test_a_connection_that_cannot_be_had_says_why(cause, sentence):
+    """What the system said when redis-py tried to connect is told, though redis-py raises an error of its own."""
+    error = exceptions.ConnectionError("Error connecting")
+    error.__cause__ = cause
+    assert sentence in str(storage_failure(error, doing="store the events"))
+
+
+def test_who_knows_why_the_store_is_away_is_believed():
+    """A reason from the embedded store replaces the guess about a broken connection, but not what Redis itself said."""
+    broken, refused = exceptions.ConnectionError("Connection closed"), exceptions.ResponseError("OOM command")
+    assert str(storage_failure(broken, doing="store", away="the disk is full")) == "could not store: the disk is full"
+    assert "memory limit" in str(storage_failure(refused, doing="store", away="the disk is full"))
 
 
 def test_an_error_reply_becomes_a_sentence():
