@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import InvalidSetting
 
 PREFIX: Final = "SEQRANK_"
+MOST_OF_A_VALUE: Final = 80
+"""Characters of a value that a sentence repeats."""
+
+_ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/]+")
 
 
 class Settings(BaseSettings):
@@ -92,6 +97,16 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or plain text.")
     slow_request_ms: float = Field(1000.0, ge=0, description="Slower rank requests are logged, milliseconds; 0: none.")
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for part in value.split(","):
+            origin = part.strip()
+            if origin and not _ORIGIN.fullmatch(origin):
+                message = f"{origin!r} is no origin, expected scheme://host or scheme://host:port without a path, or *"
+                raise ValueError(message)
+        return value
+
     def names_in(self, setting: Literal["api_keys", "admin_keys", "cors_origins"]) -> tuple[str, ...]:
         """Return the parts of a comma-separated setting."""
         value = getattr(self, setting)
@@ -103,16 +118,19 @@ def read_settings(**given: Any) -> Settings:
     """Return the settings of this process: ``given`` ones, then the environment's, then the defaults.
 
     Raises:
-        InvalidSetting: If a ``SEQRANK_*`` variable is not known, or a value is out of bounds. The sentence repeats no
-            value, for it may be a secret.
+        InvalidSetting: If a ``SEQRANK_*`` variable is not known, or a value is out of bounds. The sentence repeats the
+            value unless it is a secret.
     """
     refuse_unknown(os.environ)
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
-        raise InvalidSetting(f"{name} is not usable: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        is_secret = Settings.model_fields[name].annotation is SecretStr
+        shown = "not usable" if is_secret else repr(str(first["input"])[:MOST_OF_A_VALUE])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidSetting(f"{PREFIX}{name.upper()} is {shown}: {reason[:1].lower()}{reason[1:]}") from None
 
 
 def refuse_unknown(environment: Any) -> None:

@@ -46,11 +46,18 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return int(module.run(command_parser.parse_args(argv[1:])))
     except (SeqrankError, OSError) as error:
-        print(f"{chosen}: {error}", file=sys.stderr)
+        print(f"{chosen}: {_in_words(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{chosen}: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
+
+
+def _in_words(error: Exception) -> str:
+    """Return an error as a sentence; the system's own begin with a number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        return f"{error.filename} cannot be used: {error.strerror}"
+    return str(error)
 
 
 if __name__ == "__main__":

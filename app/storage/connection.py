@@ -210,11 +210,12 @@ def _tls_context(options: RedisOptions) -> ssl.SSLContext:
 
 
 def _parsed(url: str) -> dict[str, Any]:
-    """Parse a URL; the message never repeats it, for it may hold a password."""
-    scheme = url.partition("://")[0]
-    expected = ", ".join(f"{name}://" for name in SCHEMES)
-    if "://" not in url or scheme not in SCHEMES:
-        raise InvalidSetting(f"the Redis URL begins with {scheme[:20]!r}, expected one of {expected}")
+    """Parse a URL; the message never repeats more of it than its scheme, for it may hold a password."""
+    scheme, found, _ = url.partition("://")
+    if not found or scheme not in SCHEMES:
+        given = f"begins with {scheme[:20]!r}" if found else "has no scheme"
+        expected = ", ".join(f"{name}://" for name in SCHEMES)
+        raise InvalidSetting(f"the Redis URL {given}, expected one of {expected}, or the word embedded")
     try:
         address: dict[str, Any] = dict(parse_url(url))
     except ValueError as error:

@@ -34,6 +34,22 @@ def test_a_value_out_of_bounds_is_refused_by_name(monkeypatch, name, value):
         read_settings()
 
 
+def test_the_sentence_holds_the_value_and_what_is_expected(monkeypatch):
+    """Whoever reads it knows what was set and which values are possible."""
+    monkeypatch.setenv("SEQRANK_PORT", "70000")
+    with pytest.raises(InvalidSetting) as caught:
+        read_settings()
+    assert str(caught.value) == "SEQRANK_PORT is '70000': input should be less than or equal to 65535"
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "https://a.example, b.example"])
+def test_an_origin_that_no_browser_sends_is_refused(monkeypatch, origin):
+    """What cannot match any browser's ``Origin`` header stops the start instead of doing nothing."""
+    monkeypatch.setenv("SEQRANK_CORS_ORIGINS", origin)
+    with pytest.raises(InvalidSetting, match="is no origin, expected scheme://host"):
+        read_settings()
+
+
 def test_the_command_line_goes_before_the_environment(monkeypatch):
     """A given value wins, one that is not given does not."""
     monkeypatch.setenv("SEQRANK_PORT", "1")

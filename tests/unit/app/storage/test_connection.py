@@ -11,7 +11,8 @@ from app.storage.connection import RedisOptions, open_redis
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("", "begins with ''"),
+        ("", "has no scheme"),
+        ("user:secret@host:6379", r"^the Redis URL has no scheme, expected one of redis://"),
         ("localhost:6379", "expected one of redis://"),
         ("http://localhost", "begins with 'http'"),
         ("unix://", "names no socket"),
