@@ -19,6 +19,9 @@ from app.inference.micro_batcher import MicroBatcher
 FAR_S = 30.0
 BATCHED = BatchPolicy(workers=1, layout=BatchLayout((4,), (2,), (1, 2, 4)), max_batch=4)
 SIDE_BY_SIDE = BatchPolicy(workers=2)
+RAGGED = BatchPolicy(
+    workers=2, layout=BatchLayout(batch_buckets=(1, 2, 3), pads_to_longest=True), max_batch=3, run_events=9.0
+)
 
 
 class SlowModel:

@@ -35,37 +35,50 @@ class Question:
 class BatchLayout:
     """Shapes of runs.
 
-    The shape of a request's part depends on the request alone, and only requests of one shape share a run, so a request
-    meets the same arithmetic whatever shares its batch; what is left is the number of requests in a run, and the
-    policy uses only those numbers that gave bit-equal scores at warm-up.
+    Only requests of one shape share a run. That shape depends on the request alone and is the shape that the run has,
+    so that a request meets the same arithmetic whatever shares its batch. Where padding and neighbours changed no bit
+    of any score at warm-up, lengths need not match: a run is as wide as its longest request, and a request alone is
+    not padded at all. What is left is the number of requests in a run: only those numbers are used that gave
+    bit-equal scores at warm-up.
 
     Attributes:
         candidate_buckets: Widths that candidates are padded to, ascending; empty means no padding.
         history_buckets: The same for histories.
         batch_buckets: Numbers of requests that a run is padded to, ascending.
+        pads_to_longest: Whether requests of any length may share a run, which is then as wide as the longest of them;
+            without buckets of candidates and histories.
     """
 
     candidate_buckets: tuple[int, ...] = ()
     history_buckets: tuple[int, ...] = ()
     batch_buckets: tuple[int, ...] = (1,)
+    pads_to_longest: bool = False
 
     def shape_of(self, question: Question) -> tuple[int, int, bool]:
         """Return what a request must share with its batch: history and candidate width, and whether it has weights."""
+        if self.pads_to_longest:
+            return 0, 0, question.objective_weights_O is not None
         return (
             _bucket(len(question.history) or 1, self.history_buckets),
             _bucket(len(question.candidate_rows_C), self.candidate_buckets),
             question.objective_weights_O is not None,
         )
 
+    def size_of(self, question: Question) -> tuple[int, int]:
+        """Return how many events and candidates a run of this request alone has, padding included."""
+        return (
+            _bucket(len(question.history) or 1, self.history_buckets),
+            _bucket(len(question.candidate_rows_C), self.candidate_buckets),
+        )
+
     def pack(self, questions: Sequence[Question]) -> RankingBatch:
         """Lay requests of one shape out as one run."""
-        history_width, candidate_width, weighted = self.shape_of(questions[0])
-        size = _bucket(len(questions), self.batch_buckets)
+        size, history_width, candidate_width = self._run_shape(questions)
         histories = [question.history for question in questions]
         histories += [histories[-1]] * (size - len(questions))
         history = pack_histories(histories, padded_length=history_width)
         weights_BO = None
-        if weighted:
+        if questions[0].objective_weights_O is not None:
             weights = [question.objective_weights_O for question in questions]
             weights += [weights[-1]] * (size - len(questions))
             weights_BO = np.stack([entry for entry in weights if entry is not None])
@@ -83,14 +96,23 @@ class BatchLayout:
         Raises:
             ScoringFailed: If the run answered with another shape than it was asked for.
         """
-        _, candidate_width, _ = self.shape_of(questions[0])
-        expected = (_bucket(len(questions), self.batch_buckets), candidate_width)
+        size, _, candidate_width = self._run_shape(questions)
+        expected = (size, candidate_width)
         if scores_BC.shape != expected:
             raise ScoringFailed(f"the model answered with scores of shape {scores_BC.shape}, expected {expected}")
         return [
             scores_C[: len(question.candidate_rows_C)]
             for scores_C, question in zip(scores_BC[: len(questions)], questions, strict=True)
         ]
+
+    def _run_shape(self, questions: Sequence[Question]) -> tuple[int, int, int]:
+        """Return requests, events and candidates of a run, padding included."""
+        size = _bucket(len(questions), self.batch_buckets)
+        if not self.pads_to_longest:
+            history_width, candidate_width, _ = self.shape_of(questions[0])
+            return size, history_width, candidate_width
+        longest = max([len(question.history) for question in questions])
+        return size, longest or 1, max([len(question.candidate_rows_C) for question in questions])
 
 
 def _bucket(count: int, buckets: tuple[int, ...]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -13,10 +12,10 @@ from app.contract.encoding import pack_histories
 from app.errors import BudgetExceeded, Overloaded, ScoringFailed, ShuttingDown
 from app.inference.batch_layout import Question
 from app.inference.waiting_job import Job
+from app.inference.waiting_line import WaitingLine
 from app.inference.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
 
     from app.contract.encoding import EncodedHistory
@@ -41,7 +40,8 @@ class MicroBatcher:
     Promise: every accepted request ends in exactly one of: its scores, `ScoringFailed`, `BudgetExceeded`,
     `ShuttingDown`, or its own cancellation. One request's end never touches another's: a model error reaches the
     requests of that run and no others. Whoever left or is out of time is skipped before the run. A full line refuses at
-    once. Nothing waits while a worker is idle.
+    once. Nothing waits while a worker is idle, but for those who arrive in the same turn of the event loop: they share
+    runs where the policy has them share.
 
     All state belongs to the event loop; the threads only run the model.
     """
@@ -72,8 +72,9 @@ class MicroBatcher:
         self._catalog_predictor = catalog_predictor
         self._max_waiting = max_waiting
         self._stop_timeout_s = stop_timeout_s
-        self._line: deque[Job] = deque()
-        self._line_s = 0.0
+        self._line = WaitingLine(policy)
+        self._is_dispatch_due = False
+        self._loop: asyncio.AbstractEventLoop
         self._running: dict[int, list[Job]] = {}
         self._runs = 0
         self._idle = policy.workers
@@ -83,7 +84,8 @@ class MicroBatcher:
         self._empty.set()
 
     async def __aenter__(self) -> Self:
-        self._workers.start(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._workers.start(self._loop)
         self._open = True
         return self
 
@@ -91,8 +93,8 @@ class MicroBatcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = False
-        while self._line:
-            self._line.popleft().fail(ShuttingDown("the service is stopping and scores nothing any more"))
+        for job in self._line.leave():
+            job.fail(ShuttingDown("the service is stopping and scores nothing any more"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._stop_timeout_s):
                 await self._empty.wait()
@@ -120,15 +122,16 @@ class MicroBatcher:
         if self._idle and not self._line:
             return 0.0
         # on average a run under way is half done
-        running_s = sum(jobs[0].expected_s for jobs in self._running.values()) / 2.0
-        return (self._line_s + running_s) / self.policy.workers
+        running_s = sum(self._expected_s(jobs) for jobs in self._running.values()) / 2.0
+        together = min(len(self._line), self.policy.max_batch) or 1
+        shared = self.policy.growth.seconds_of(together) / together
+        return (self._line.expected_s * shared + running_s) / self.policy.workers
 
     def refuse_if_full(self) -> None:
         """Raise `Overloaded` if a request that joins now would be refused; costs next to nothing."""
         if len(self._line) < self._max_waiting:
             return
-        self._line = deque(job for job in self._line if not job.future.done())
-        self._line_s = sum(job.expected_s for job in self._line)
+        self._line.sweep()
         if len(self._line) >= self._max_waiting:
             message = f"{len(self._line)} requests are waiting for the model, expected fewer than {self._max_waiting}"
             raise Overloaded(message, retry_after_s=self.expected_wait_s())
@@ -155,17 +158,23 @@ class MicroBatcher:
     ) -> Float32Array:
         """Return ``float32[C]``. See `app.ranking.ports.Scorer`."""
         question = Question(history, candidate_rows_C, objective_weights_O)
+        size = self.policy.layout.size_of(question)
+        expected_s = self._predictor.predict_s(size[1])
+        # who is alone need not look for company
+        on_loop = (
+            expected_s < self.policy.inline_below_s
+            if alone
+            else self.policy.max_batch == 1 and self.policy.runs_on_loop(expected_s)
+        )
+        if on_loop and self._quiet and self._open:
+            return self._score_inline(question, size[1])
         shape = self.policy.layout.shape_of(question)
-        expected_s = self._predictor.predict_s(shape[1])
-        lone = alone or self.policy.workers == 1 or expected_s < self.policy.handoff_s
-        if lone and self._quiet and self._open and expected_s < self.policy.inline_below_s:
-            return self._score_inline(question, shape[1])
-        return await self._join(Job(question, shape, deadline_s, expected_s, _new_future()))
+        return await self._join(Job(question, shape, size, deadline_s, expected_s, _new_future()))
 
     async def score_catalog(self, history: EncodedHistory, *, deadline_s: float) -> Float32Array:
         """Return ``float32[rows]``. See `app.ranking.ports.Scorer`."""
         expected_s = self._catalog_predictor.predict_s(1)
-        return await self._join(Job(history, None, deadline_s, expected_s, _new_future()))
+        return await self._join(Job(history, None, (1, 1), deadline_s, expected_s, _new_future()))
 
     @property
     def _quiet(self) -> bool:
@@ -178,9 +187,8 @@ class MicroBatcher:
         left_s = job.deadline_s - time.monotonic()
         if left_s <= 0 or (not self._quiet and self.expected_wait_s() + job.expected_s > left_s):
             raise BudgetExceeded(f"a run of {job.expected_s * 1000:.1f} ms would not end in time")
-        self._line.append(job)
-        self._line_s += job.expected_s
-        self._dispatch()
+        self._line.join(job)
+        self._dispatch_soon()
         timer = asyncio.get_running_loop().call_later(left_s, job.expire)
         try:
             return await job.future
@@ -197,39 +205,37 @@ class MicroBatcher:
         self._predictor.observe(cells, time.monotonic() - started_s)
         return scores_C
 
+    def _dispatch_soon(self) -> None:
+        """Hand runs out when everyone has joined who is ready to in this turn of the event loop."""
+        if not self._is_dispatch_due:
+            self._is_dispatch_due = True
+            self._loop.call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
-        """Hand runs to idle workers until either runs out."""
-        while self._idle and (jobs := self._take()):
+        """Hand runs to idle workers until either runs out; short ones are done here, one a turn."""
+        self._is_dispatch_due = False
+        while self._open and self._idle and (jobs := self._line.take(may_hope=not self._running)):
             self._idle -= 1
             self._runs += 1
             self._running[self._runs] = jobs
             self._empty.clear()
+            if jobs[0].shape is not None and self.policy.runs_on_loop(self._expected_s(jobs)):
+                self._run_here(jobs, self._runs)
+                return
             self._workers.submit((partial(self._run, jobs), partial(self._finish, self._runs)))
 
-    def _take(self) -> list[Job]:
-        """Take the next run from the line: the first request that still counts, and those of its shape behind it."""
-        jobs: list[Job] = []
-        passed: list[Job] = []
-        now_s = time.monotonic()
-        while self._line:
-            job = self._line.popleft()
-            self._line_s -= job.expected_s
-            if job.future.done():
-                continue
-            if now_s + job.expected_s > job.deadline_s and self._running:
-                job.expire()
-            elif not jobs or self._may_share(job, jobs):
-                jobs.append(job)
-            else:
-                passed.append(job)
-            if jobs and (jobs[0].shape is None or len(jobs) >= self.policy.max_batch):
-                break
-        self._line.extendleft(reversed(passed))
-        self._line_s = max(self._line_s, 0.0) + sum(job.expected_s for job in passed) if self._line else 0.0
-        return jobs
+    def _run_here(self, jobs: list[Job], run: int) -> None:
+        """Score one run on the event loop."""
+        result, error, started_s = None, None, time.monotonic()
+        try:
+            result = self._run(jobs)
+        except Exception as caught:  # noqa: BLE001 -- whatever it is, its callers must hear of it
+            error = caught
+        self._finish(run, result, error, time.monotonic() - started_s)
 
-    def _may_share(self, job: Job, jobs: Sequence[Job]) -> bool:
-        return job.shape == jobs[0].shape and (len(jobs) + 1) * job.cells <= self.policy.max_cells
+    def _expected_s(self, jobs: list[Job]) -> float:
+        """Return how long a run is expected to take."""
+        return max([job.expected_s for job in jobs]) * self.policy.growth.seconds_of(len(jobs))
 
     def _run(self, jobs: list[Job]) -> list[Float32Array]:
         """Score one run; on a worker thread."""
@@ -251,7 +257,7 @@ class MicroBatcher:
         self._idle += 1
         if error is None:
             predictor = self._predictor if jobs[0].shape is not None else self._catalog_predictor
-            predictor.observe(jobs[0].cells * len(jobs) if jobs[0].shape is not None else 1, seconds)
+            predictor.observe(max([job.size[1] for job in jobs]), seconds / self.policy.growth.seconds_of(len(jobs)))
             for job, scores_C in zip(jobs, result, strict=True):
                 job.resolve(scores_C)
         else:
@@ -259,8 +265,8 @@ class MicroBatcher:
                 job.fail(_as_scoring_failed(error))
         if not self._running:
             self._empty.set()
-        if self._open:
-            self._dispatch()
+        if self._line:
+            self._dispatch_soon()
 
 
 def _new_future() -> asyncio.Future[Float32Array]:

@@ -22,6 +22,7 @@ class Job:
     Attributes:
         question: What to score, or the history alone for the whole catalogue.
         shape: What it must share with its batch; None for the whole catalogue, which runs alone.
+        size: Events and candidates of a run of its own, padding included; any for the whole catalogue.
         deadline_s: `time.monotonic` seconds after which nobody waits.
         expected_s: How long its run is expected to take.
         future: Settled exactly once.
@@ -29,14 +30,10 @@ class Job:
 
     question: Question | EncodedHistory
     shape: tuple[int, int, bool] | None
+    size: tuple[int, int]
     deadline_s: float
     expected_s: float
     future: asyncio.Future[Float32Array]
-
-    @property
-    def cells(self) -> int:
-        """Candidates that the run scores for it, padding included."""
-        return self.shape[1] if self.shape is not None else 1
 
     def resolve(self, scores_C: Float32Array) -> None:
         """Give the caller its scores, if it still waits."""

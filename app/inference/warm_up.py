@@ -29,14 +29,23 @@ CURVE_CELLS: Final = (10, 100, 500, 2000)
 RUNS: Final = 5
 """Of each measured point; the median counts."""
 
-BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
+GROWTH_RUNS: Final = 3
+"""Of each timed batch size."""
+
+GPU_BATCH_SIZES: Final = (1, 2, 4, 8, 16, 32)
+CPU_BATCH_SIZES: Final = tuple(range(1, 9))
+"""Any number up to the last: on a CPU a run pays for every request that only fills it up."""
+
+TIMED_BATCH_SIZES: Final = (2, 4, 8, 16, 32)
 CANDIDATE_BUCKETS: Final = (16, 32, 64, 128, 256, 512, 1024, 2048)
-WORTH_BATCHING: Final = 0.7
-"""A batch has to cost less than this share of the same requests one by one, or it is not worth its wait."""
+WORTH_BATCHING_ON_GPU: Final = 0.7
+WORTH_BATCHING_ON_CPU: Final = 0.95
+"""A batch has to cost less than this share of the same requests one by one. On a GPU it makes others wait; on a CPU it
+forms of those that would wait anyway."""
 
-INLINE_LIMIT_S: Final = 0.002
-"""The longest that the event loop may be held by one run: the way to a thread and back costs 0.1 to 0.4 ms."""
-
+INLINE_LIMIT_S: Final = 0.004
+"""The longest that the event loop may be held by one run: probes wait as long, and nobody else while a request is
+alone. The way to a thread and back costs 0.1 to 0.4 ms."""
 
 SHORT_RUN_S: Final = 0.001
 """A run that is expected to be shorter stays on the event loop also under load: handing it over costs 0.2 ms of
@@ -127,45 +136,88 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
     )
     if plan.batching == "off":
         return unbatched
-    buckets, measured["batch_run_ms"] = _batch_sizes(model, plan)
-    if len(buckets) == 1 or (plan.batching == "auto" and not _pays(measured["batch_run_ms"], buckets)):
+    layout = _batched_layout(model, plan)
+    growth = _growth(model, plan, layout)
+    measured["batch_growth"] = {
+        str(size): round(times, 3) for size, times in zip(growth.cells, growth.seconds, strict=True)
+    }
+    worth = WORTH_BATCHING_ON_GPU if plan.on_gpu else WORTH_BATCHING_ON_CPU
+    pays = any(times < worth * size for size, times in zip(growth.cells, growth.seconds, strict=True))
+    largest = layout.batch_buckets[-1]
+    if largest == 1 or (plan.batching == "auto" and not pays):
         return unbatched
-    return replace(unbatched, layout=_layout(plan, buckets), max_batch=buckets[-1], max_cells=buckets[-1] * 512)
+    run_events, candidate_events = _run_events(model, plan, curve)
+    return replace(
+        unbatched, layout=layout, max_batch=largest, max_cells=largest * 512, growth=growth,
+        run_events=run_events, candidate_events=candidate_events,
+    )  # fmt: skip
 
 
-def _layout(plan: WarmUpPlan, batch_buckets: tuple[int, ...]) -> BatchLayout:
-    """Return the shapes of batches: few on a GPU, so that its memory stays flat; without padding on a CPU."""
+def _batched_layout(model: RankingModel, plan: WarmUpPlan) -> BatchLayout:
+    """Return the shapes of batches, with those numbers of requests whose scores are bit-equal to lone requests'.
+
+    On a GPU there are few shapes, so that its memory stays flat. On a CPU a run is as wide as its longest request if
+    neighbours of other lengths change no bit, and shared by requests of one exact shape otherwise.
+    """
     if plan.on_gpu:
-        return BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), batch_buckets)
-    return BatchLayout(batch_buckets=batch_buckets)
+        return _equal_sizes(model, plan, BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), GPU_BATCH_SIZES))
+    found = _equal_sizes(model, plan, BatchLayout((), (), CPU_BATCH_SIZES, pads_to_longest=True))
+    return found if len(found.batch_buckets) > 1 else _equal_sizes(model, plan, BatchLayout((), (), CPU_BATCH_SIZES))
 
 
-def _batch_sizes(model: RankingModel, plan: WarmUpPlan) -> tuple[tuple[int, ...], dict[str, float]]:
-    """Return the batch sizes whose scores are bit-equal to those of a request on its own, and the time of each run."""
-    question = _question(plan, min(100, plan.max_candidates))
-    kept: list[int] = []
-    run_ms: dict[str, float] = {}
-    alone_C = None
-    for size in BATCH_SIZES:
-        layout = _layout(plan, (size,))
-        batch = layout.pack([question])
-        scores_C = layout.unpack(model.score(batch), [question])[0]
-        alone_C = scores_C if alone_C is None else alone_C
-        if not np.array_equal(scores_C, alone_C):
-            continue
-        kept.append(size)
-        run_ms[str(size)] = round(_median_s(lambda packed=batch: model.score(packed), runs=3) * 1000.0, 3)  # type: ignore[misc]
-    return tuple(kept), run_ms
+def _equal_sizes(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> BatchLayout:
+    """Return the layout with those batch sizes in which every request gets the bits that it gets alone."""
+    count = layout.batch_buckets[-1]
+    most = min(100, plan.max_candidates)
+    events = [plan.history_length] * count
+    candidates = [most] * count
+    if layout.pads_to_longest:
+        events = [max(1, plan.history_length * place // count) for place in range(count, 0, -1)]
+        candidates = [max(1, most - 7 * place) for place in range(count)]
+    questions = [
+        _question(plan, *shape, seed=place) for place, shape in enumerate(zip(candidates, events, strict=True))
+    ]
+    single = replace(layout, batch_buckets=(1,))
+    alone = [single.unpack(model.score(single.pack([question])), [question])[0] for question in questions]
+    kept = [1]
+    for size in layout.batch_buckets[1:]:
+        exact = replace(layout, batch_buckets=(size,))
+        together = exact.unpack(model.score(exact.pack(questions[:size])), questions[:size])
+        if all(map(np.array_equal, together, alone)):
+            kept.append(size)
+    return replace(layout, batch_buckets=tuple(kept))
 
 
-def _pays(run_ms: dict[str, float], buckets: tuple[int, ...]) -> bool:
-    return any(run_ms[str(size)] < WORTH_BATCHING * size * run_ms["1"] for size in buckets[1:])
+def _growth(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> LatencyCurve:
+    """Return how many times a lone run a run of so many requests takes; lone runs are timed beside it."""
+    question = _question(plan, min(100, plan.max_candidates), max(1, plan.history_length // 2))
+    single = layout.pack([question])
+    sizes = [size for size in TIMED_BATCH_SIZES if size in layout.batch_buckets]
+    times = [1.0]
+    for size in sizes:
+        batch = layout.pack([question] * size)
+        ratios = []
+        for _ in range(GROWTH_RUNS):
+            alone_s = _median_s(lambda: model.score(single), runs=size)
+            ratios.append(_median_s(lambda packed=batch: model.score(packed), runs=1) / max(alone_s, 1e-9))  # type: ignore[misc]
+        times.append(float(np.median(ratios)))
+    return LatencyCurve.through([1, *sizes], times)
 
 
-def _question(plan: WarmUpPlan, candidates: int) -> Question:
-    """Return a request with a full history, spread over the whole item table as real ones are."""
-    generator = np.random.default_rng(0)
-    events = plan.history_length
+def _run_events(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> tuple[float, float]:
+    """Return what a run costs beside its request, and what a candidate costs, both in events of a history."""
+    few, most = min(CURVE_CELLS[1], plan.max_candidates), curve.cells[-1]
+    packed = BatchLayout().pack([_question(plan, few, 1)])
+    shortest_s, longest_s = _median_s(lambda: model.score(packed)), curve.seconds_of(few)
+    event_s = max(longest_s - shortest_s, 0.05 * longest_s) / max(plan.history_length - 1, 1)
+    candidate_s = (curve.seconds_of(most) - longest_s) / max(most - few, 1)
+    return max(shortest_s - event_s - few * candidate_s, 0.0) / event_s, candidate_s / event_s
+
+
+def _question(plan: WarmUpPlan, candidates: int, events: int | None = None, *, seed: int = 0) -> Question:
+    """Return a request, spread over the whole item table as real ones are; with a full history where none is given."""
+    generator = np.random.default_rng(seed)
+    events = plan.history_length if events is None else events
     top = max(plan.rows, 2)
     history = EncodedHistory(
         rows_H=generator.integers(1, top, events),

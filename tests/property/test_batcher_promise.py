@@ -57,11 +57,13 @@ class RowModel:
 class BatcherMachine(RuleBasedStateMachine):
     """Arrivals, departures, run ends, failures and a stop; every caller's end is checked."""
 
+    policy = BatchPolicy(workers=2, layout=BatchLayout((2, 4), (1,), (1, 2, 3)), max_batch=3)
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.model = RowModel()
-        policy = BatchPolicy(workers=2, layout=BatchLayout((2, 4), (1,), (1, 2, 3)), max_batch=3)
+        policy = self.policy
         curve = LatencyCurve((1,), (1e-6,))
         self.line = MicroBatcher(
             self.model,  # type: ignore[arg-type]
@@ -152,5 +154,15 @@ class BatcherMachine(RuleBasedStateMachine):
         self.loop.close()
 
 
+class RaggedBatcherMachine(BatcherMachine):
+    """The same where requests of any length share runs."""
+
+    policy = BatchPolicy(
+        workers=2, layout=BatchLayout(batch_buckets=(1, 2, 3), pads_to_longest=True), max_batch=3, run_events=9.0
+    )
+
+
 TestBatcherPromise = BatcherMachine.TestCase
-TestBatcherPromise.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRaggedBatcherPromise = RaggedBatcherMachine.TestCase
+for case in (TestBatcherPromise, TestRaggedBatcherPromise):
+    case.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

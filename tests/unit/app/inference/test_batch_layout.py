@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.contract.encoding import EMPTY_HISTORY, EncodedHistory
 from app.errors import ScoringFailed
 from app.inference.batch_layout import BatchLayout, Question
+from app.inference.batch_policy import BatchPolicy
 
 LAYOUT = BatchLayout((4, 8), (3,), (1, 2, 4))
 
@@ -45,6 +46,29 @@ def test_a_lone_request_is_not_copied():
     """Without buckets the candidate rows go to the model as they are."""
     rows = np.arange(1, 101)
     assert BatchLayout().pack([Question(EMPTY_HISTORY, rows)]).candidate_rows_BC.base is rows
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=1, max_size=3))
+def test_a_run_may_be_as_wide_as_its_longest_request(sizes):
+    """Where lengths need not match, a run has the width of its longest history and candidates, and no more."""
+    layout = BatchLayout(batch_buckets=(1, 2, 3), pads_to_longest=True)
+    questions = [question(range(1, count + 1), events) for count, events in sizes]
+    batch = layout.pack(questions)
+    assert batch.candidate_rows_BC.shape == (len(sizes), max(count for count, _ in sizes))
+    assert batch.history.rows_BH.shape[1] == max(1, *(events for _, events in sizes))
+    parts = layout.unpack(batch.candidate_rows_BC.astype(np.float32), questions)
+    assert [len(part) for part in parts] == [count for count, _ in sizes]
+    assert {layout.shape_of(question) for question in questions} == {(0, 0, False)}
+
+
+def test_requests_share_while_padding_is_cheaper_than_runs():
+    """Two requests share a run if what is padded costs no more than the run that is saved."""
+    policy = BatchPolicy(run_events=40.0, candidate_events=0.1, max_cells=1000)
+    assert policy.pads_cheaply([(50, 100), (10, 100)])
+    assert not policy.pads_cheaply([(51, 100), (10, 100)])
+    assert not policy.pads_cheaply([(50, 110), (10, 100)])
+    assert policy.pads_cheaply([(60, 100), (20, 100), (60, 100)])
+    assert not policy.pads_cheaply([(1, 501), (1, 501)])
 
 
 def test_weights_travel_with_their_request():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from app.errors import Overloaded, ScoringFailed, ShuttingDown
-from tests.batcher_house import BATCHED, SIDE_BY_SIDE, SlowModel, ask, batcher, until, with_one_under_way
+from app.inference.batch_policy import BatchPolicy
+from tests.batcher_house import BATCHED, RAGGED, SIDE_BY_SIDE, SlowModel, ask, batcher, until, with_one_under_way
 
 
-@pytest.mark.parametrize("policy", [BATCHED, SIDE_BY_SIDE], ids=["batched", "side by side"])
+@pytest.mark.parametrize("policy", [BATCHED, SIDE_BY_SIDE, RAGGED], ids=["batched", "side by side", "ragged"])
 async def test_every_caller_gets_its_own_scores(policy):
     """Of many callers that share runs, each gets the scores of its own candidates in its own order."""
     async with batcher(SlowModel(), policy, max_waiting=100) as line:
@@ -31,6 +32,26 @@ async def test_requests_that_queue_while_the_model_is_busy_share_a_run():
         await asyncio.gather(first, *others)
     assert [len(rows) for rows in model.batches] == [1, 4]
     assert model.batches[1][:, 0].tolist() == [2, 3, 4, 0]
+
+
+async def test_requests_of_one_turn_share_a_run_on_an_idle_line():
+    """Those who become ready in the same turn of the event loop need not wait for a busy model to share a run."""
+    model = SlowModel()
+    async with batcher(model, RAGGED) as line:
+        answers = await asyncio.gather(ask(line, 1, 2), ask(line, 3), ask(line, 4, 5, 6), ask(line, 7))
+    assert [scores.tolist() for scores in answers] == [[1, 2], [3], [4, 5, 6], [7]]
+    assert sorted(rows.shape for rows in model.batches) == [(1, 1), (3, 3)]
+
+
+async def test_an_error_of_a_run_on_the_event_loop_reaches_that_run_only():
+    """Where short runs are made on the event loop, a failed one fails its own callers and the next one works."""
+    policy = BatchPolicy(workers=1, layout=BATCHED.layout, max_batch=2, inline_below_s=1.0)
+    model = SlowModel()
+    model.error = RuntimeError("no")
+    async with batcher(model, policy) as line:
+        results = await asyncio.gather(*[ask(line, n) for n in (1, 2, 3)], return_exceptions=True)
+    assert [type(result) for result in results[:2]] == [ScoringFailed] * 2
+    assert results[2].tolist() == [3]
 
 
 async def test_a_caller_who_leaves_the_line_is_not_scored():

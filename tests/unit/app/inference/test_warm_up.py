@@ -39,8 +39,8 @@ def test_on_a_cpu_there_are_as_many_workers_as_cores():
 
 
 def test_on_a_cpu_short_runs_need_no_thread():
-    """On a CPU a run of less than two milliseconds may be made on the event loop."""
-    assert warm_up(CountingModel(), plan(batching="off")).policy.inline_below_s == pytest.approx(0.002)
+    """On a CPU a run of less than four milliseconds may be made on the event loop."""
+    assert warm_up(CountingModel(), plan(batching="off")).policy.inline_below_s == pytest.approx(0.004)
 
 
 def test_on_a_gpu_there_is_one_worker():
@@ -53,8 +53,30 @@ def test_on_a_gpu_there_is_one_worker():
 
 def test_batch_sizes_that_change_the_scores_are_not_used():
     """A batch size whose scores differ in any bit from a lone request's is left out."""
-    policy = warm_up(CountingModel(differs_from=8), plan(batching="on")).policy
-    assert policy.layout.batch_buckets == (1, 2, 4)
+    on_cpu = warm_up(CountingModel(differs_from=6), plan(batching="on")).policy
+    assert (on_cpu.layout.batch_buckets, on_cpu.max_batch) == ((1, 2, 3, 4, 5), 5)
+    on_gpu = warm_up(CountingModel(differs_from=8), plan(batching="on", on_gpu=True)).policy
+    assert on_gpu.layout.batch_buckets == (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("disturbed_by", "ragged", "largest"), [("nothing", True, 8), ("padding", False, 8), ("neighbours", False, 1)]
+)
+def test_what_disturbs_scores_decides_who_may_share_a_run(disturbed_by, ragged, largest):
+    """On a CPU any lengths share if neither padding nor neighbours change a bit, else equal ones, else nobody."""
+
+    class Disturbed(CountingModel):
+        def score(self, batch):
+            rows = batch.history.rows_BH
+            scores = super().score(batch)
+            if disturbed_by == "padding" and not rows.all():
+                scores += 1e-3
+            if disturbed_by == "neighbours":
+                scores += rows.sum() * 1e-3
+            return scores
+
+    policy = warm_up(Disturbed(), plan(batching="on", history_length=50)).policy
+    assert (policy.layout.pads_to_longest, policy.max_batch) == (ragged, largest)
 
 
 def test_no_request_is_longer_than_allowed():
