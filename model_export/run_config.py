@@ -33,7 +33,8 @@ class ModelConfig:
         use_time: Whether ages mean something; None looks at the timestamps.
         delta_bound: Longest per-item delta in lengths of the text part; 0 is text only, ``inf`` free ids.
         id_dropout: Share of items whose delta is left out in a training step.
-        new_item_boost: Added to the score of items without training events, once the model is trained.
+        new_item_boost: Added to the score of items without training events, once the model is trained; None is as much
+            as the validation's known items can afford (`model_export.training.new_items`).
     """
 
     encoder: str = "transformer"
@@ -47,7 +48,7 @@ class ModelConfig:
     use_time: bool | None = None
     delta_bound: float | None = None
     id_dropout: float = 0.2
-    new_item_boost: float = 0.3
+    new_item_boost: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,11 @@ class RunDirectory:
         """Write what was measured."""
         write_text(self.metrics_file, json.dumps(metrics, indent=2) + "\n")
 
+    def read_metrics(self) -> dict[str, Any]:
+        """Return what `write_metrics` wrote."""
+        metrics: dict[str, Any] = json.loads(self.metrics_file.read_text("utf-8"))
+        return metrics
+
     def logger(self, *, quiet: bool = False) -> logging.Logger:
         """Return a logger that prints lines and appends them, with times, to the log file."""
         self.folder.mkdir(parents=True, exist_ok=True)

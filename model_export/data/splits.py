@@ -72,6 +72,11 @@ class Split:
     cold_rows: Int64Array = dataclasses.field(default_factory=lambda: NO_ROWS)
 
 
+def events_before(data: Dataset, ends_U: Int64Array) -> Int64Array:
+    """Return ``int64[V]``, the positions of the events before each user's end, users in order, oldest first."""
+    return np.flatnonzero(np.arange(len(data.rows)) < np.repeat(ends_U, np.diff(data.user_offsets)))
+
+
 def split_by_name(data: Dataset, name: str) -> tuple[Dataset, Split]:
     """Return the split and the dataset that its positions refer to.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from model_export.evaluation.baselines.interactions import events_before
+from model_export.data.splits import events_before
 from model_export.evaluation.metrics import hit_rate, ndcg
 from model_export.evaluation.ranks import rank_answers
 

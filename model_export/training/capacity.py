@@ -9,9 +9,15 @@ if TYPE_CHECKING:
     from model_export.data.statistics import DataStatistics
     from model_export.run_config import RunConfig
 
-DENSE_EVENTS_PER_ITEM: Final = 40
-DENSE_MEDIAN_HISTORY: Final = 20
-"""From here on both, behaviour says enough about each item to feed a larger model."""
+WELL_FED_EVENTS_PER_ITEM: Final = 40
+"""From here on, behaviour says so much about each item that less has to be held back."""
+
+LONG_MEDIAN_HISTORY: Final = 20
+"""From here on, histories are long enough for a second block; see `docs/results/ablation.md`."""
+
+STEPS_PER_EPOCH: Final = 90
+BATCH_SIZES: Final = (4096, 2048, 1024)
+"""Positions of a batch: small data needs small batches to learn in few passes, on large data large ones are cheaper."""
 
 
 class Capacity(NamedTuple):
@@ -22,18 +28,24 @@ class Capacity(NamedTuple):
     blocks: int
     dropout: float
     delta_bound: float
-    positions_per_batch: int
 
 
-SPARSE: Final = Capacity(128, 128, 1, 0.4, 1.0, 4096)
-DENSE: Final = Capacity(128, 128, 2, 0.3, 1.0, 2048)
+SPARSE: Final = Capacity(128, 128, 1, 0.4, 1.0)
+SHORT: Final = Capacity(128, 128, 1, 0.2, 0.5)
+LONG: Final = Capacity(128, 128, 2, 0.3, 1.0)
 HISTORY_LENGTHS: Final = (50, 100)
 
 
-def is_dense(statistics: DataStatistics) -> bool:
-    """Tell whether there is much behaviour both per item and per user."""
-    per_item = statistics.events / max(statistics.items, 1)
-    return per_item >= DENSE_EVENTS_PER_ITEM and statistics.median_history >= DENSE_MEDIAN_HISTORY
+def capacity_for(statistics: DataStatistics) -> Capacity:
+    """Return `SPARSE` where items have few events, else `SHORT` or `LONG` by the histories."""
+    if statistics.events < WELL_FED_EVENTS_PER_ITEM * statistics.items:
+        return SPARSE
+    return LONG if statistics.median_history >= LONG_MEDIAN_HISTORY else SHORT
+
+
+def batch_size_for(statistics: DataStatistics) -> int:
+    """Return the largest of `BATCH_SIZES` that makes `STEPS_PER_EPOCH` steps an epoch; the smallest if none does."""
+    return next((size for size in BATCH_SIZES if statistics.events >= STEPS_PER_EPOCH * size), BATCH_SIZES[-1])
 
 
 def history_length_for(statistics: DataStatistics) -> int:
@@ -45,7 +57,7 @@ def history_length_for(statistics: DataStatistics) -> int:
 def resolved(config: RunConfig, statistics: DataStatistics) -> RunConfig:
     """Return the configuration with every choice made; what it says already stays."""
     model, training = config.model, config.training
-    capacity = DENSE if is_dense(statistics) else SPARSE
+    capacity = capacity_for(statistics)
     use_time = statistics.timestamps_are_real if model.use_time is None else model.use_time
     return replace(
         config,
@@ -61,6 +73,6 @@ def resolved(config: RunConfig, statistics: DataStatistics) -> RunConfig:
         ),
         training=replace(
             training,
-            positions_per_batch=training.positions_per_batch or capacity.positions_per_batch,
+            positions_per_batch=training.positions_per_batch or batch_size_for(statistics),
         ),
     )

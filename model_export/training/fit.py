@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from model_export.modeling.ranker import SequenceRanker
     from model_export.run_config import RunConfig
     from model_export.training.distribution import Distribution
+    from model_export.training.newcomers import Newcomers
     from model_export.training.step import BatchLoss
     from model_export.training.training_rows import TrainingRows
 
@@ -35,6 +36,7 @@ class Fit:
         data: The events that ``rows`` points into.
         rows: What is trained on.
         outcomes_E: ``int64[E]``, the outcome of each event.
+        newcomers: What the start token learns from.
         batch_loss: What is minimised.
         config: Resolved.
         distribution: Which share of each epoch is ours.
@@ -47,6 +49,7 @@ class Fit:
         data: Dataset,
         rows: TrainingRows,
         outcomes_E: Int64Array,
+        newcomers: Newcomers,
         batch_loss: BatchLoss,
         config: RunConfig,
         distribution: Distribution,
@@ -57,6 +60,7 @@ class Fit:
         """Epochs completed."""
         self.step_of_epoch = 0
         self._data, self._rows, self._outcomes_E = data, rows, outcomes_E
+        self._newcomers = newcomers
         self._batch_loss = batch_loss
         self._config = config
         self._distribution = distribution
@@ -77,7 +81,9 @@ class Fit:
         own = self._distribution.own_share(len(batches))
         self.model.train()
         for number in own[self.step_of_epoch :]:
-            batch = training_batch(self._data, self._rows, batches[number], self._outcomes_E)
+            rng = np.random.default_rng([self._config.seed, self.epoch, number])
+            start_events_B = self._newcomers.draw(len(batches[number]), rng)
+            batch = training_batch(self._data, self._rows, batches[number], self._outcomes_E, start_events_B)
             self._learn(batch.to(device))
             self.step_of_epoch += 1
             after_step(self.step_of_epoch, len(own), self._loss_sum / self._loss_count)

@@ -9,6 +9,7 @@ import torch
 from model_export.training.building import build_ranker
 from model_export.training.fit import Fit
 from model_export.training.losses import NEVER, CatalogSoftmax
+from model_export.training.newcomers import newcomers
 from model_export.training.precision import product_dtype
 from model_export.training.sampled_softmax import NegativeSampler
 from model_export.training.step import BatchLoss
@@ -66,6 +67,7 @@ def fresh_fit(
         data=material.data,
         rows=training_rows(starts, ends, model.shape.history_length),
         outcomes_E=material.outcomes.of_events,
+        newcomers=newcomers(material, phase),
         batch_loss=batch_loss,
         config=config,
         distribution=distribution,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from model_export.data.splits import events_before
+
 if TYPE_CHECKING:
     from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
@@ -49,6 +51,10 @@ class TrainingMaterial:
             np.maximum.at(ends, self.split.validation.users, self.split.validation.events + 1)
         return ends
 
+    def training_events(self, phase: str) -> Int64Array:
+        """Return ``int64[V]``, the indices of the events that are trained on, ascending."""
+        return events_before(self.data, self.ends(phase))
+
     def counts(self, phase: str) -> Int64Array:
         """Return ``int64[N + 1]``, training events of each row."""
         return event_counts(self.data, self.ends(phase))
@@ -56,5 +62,4 @@ class TrainingMaterial:
 
 def event_counts(data: Dataset, ends_U: Int64Array) -> Int64Array:
     """Return ``int64[N + 1]``: how often each row occurs among the events of each user before ``ends_U``."""
-    before_end_E = np.arange(len(data.rows)) < ends_U[data.users_of_events()]
-    return np.bincount(data.rows[before_end_E], minlength=data.item_count + 1)
+    return np.bincount(data.rows[events_before(data, ends_U)], minlength=data.item_count + 1)

@@ -89,7 +89,7 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     )
     load_weights(model, weights)
     if selected:
-        model.items.boost_new_items(config.model.new_item_boost)
+        model.items.boost_new_items(directory.read_metrics()["new_item_boost"])
     return TrainedRun(
         folder, config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens
     )

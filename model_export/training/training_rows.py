@@ -125,8 +125,18 @@ def length_bucketed_batches(
         yield batches[position]
 
 
-def training_batch(data: Dataset, rows: TrainingRows, chosen_B: Int64Array, outcomes_E: Int64Array) -> TrainingBatch:
-    """Gather chosen rows into right-padded tensors."""
+def training_batch(
+    data: Dataset, rows: TrainingRows, chosen_B: Int64Array, outcomes_E: Int64Array, start_events_B: Int64Array
+) -> TrainingBatch:
+    """Gather chosen rows into right-padded tensors.
+
+    Args:
+        data: The events.
+        rows: All rows.
+        chosen_B: ``int64[B]`` which of them.
+        outcomes_E: ``int64[E]``, the outcome of each event.
+        start_events_B: ``int64[B]`` events that the start tokens predict instead of their own rows' first events.
+    """
     first_B = rows.first_inputs[chosen_B][:, None]
     last_B = rows.last_targets[chosen_B][:, None]
     width = int(rows.lengths[chosen_B].max())
@@ -135,6 +145,7 @@ def training_batch(data: Dataset, rows: TrainingRows, chosen_B: Int64Array, outc
     input_BH = target_BL[:, : max(width - 1, 1)]
     real_BH = input_BH < last_B
     safe_BL, safe_BH = np.minimum(target_BL, last_B), np.minimum(input_BH, last_B)
+    safe_BL[:, 0] = start_events_B
     age_ms_BH = data.timestamps_ms[last_B] - data.timestamps_ms[safe_BH]
     age_s_BH: Float32Array = (age_ms_BH / 1000.0).astype(np.float32)
     return TrainingBatch(

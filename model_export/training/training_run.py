@@ -12,6 +12,7 @@ from model_export.training.capacity import resolved
 from model_export.training.distribution import join_processes, leave_processes
 from model_export.training.item_texts import save_text_encoder
 from model_export.training.material_loading import load_material
+from model_export.training.new_items import affordable_boost
 from model_export.training.precision import chosen_device
 from model_export.training.progress import Progress
 from model_export.training.session import TrainingSession
@@ -63,9 +64,13 @@ class TrainingRun:
                 progress=progress,
             )
             model = session.run()
-            model.items.boost_new_items(config.model.new_item_boost)
             if distribution.is_first:
-                self._finish(model, material, session, progress)
+                boost = config.model.new_item_boost
+                if boost is None:
+                    validation = material.split.validation
+                    boost = affordable_boost(session.selected(), material.data, validation, note=progress.note)
+                model.items.boost_new_items(boost)
+                self._finish(model, material, session, progress, boost)
         finally:
             progress.close()
             leave_processes()
@@ -91,7 +96,12 @@ class TrainingRun:
         return config
 
     def _finish(
-        self, model: SequenceRanker, material: TrainingMaterial, session: TrainingSession, progress: Progress
+        self,
+        model: SequenceRanker,
+        material: TrainingMaterial,
+        session: TrainingSession,
+        progress: Progress,
+        boost: float,
     ) -> None:
         """Measure the test targets once and write what the run is for."""
         started_s = time.monotonic()
@@ -101,6 +111,7 @@ class TrainingRun:
             "test": test,
             "refit": self._config.training.refit,
             "validation": {"NDCG@10": session.selection.best_ndcg, "epoch": session.selection.best_epoch},
+            "new_item_boost": boost,
             "training_minutes": round(session.selection.minutes, 2),
             "test_seconds": round(time.monotonic() - started_s, 1),
             "epochs": session.selection.history,

@@ -34,8 +34,7 @@ class Validation:
 
     def __init__(self, data: Dataset, targets: Targets, at_most: int) -> None:
         self._data = data
-        chosen = np.random.default_rng(0).permutation(len(targets))[:at_most]
-        self._targets = targets.take(np.sort(chosen))
+        self._targets = sampled_targets(targets, at_most)
 
     def measure(self, model: SequenceRanker) -> dict[str, float]:
         """Return masked NDCG@10 and HR@10; 0 where there are no targets."""
@@ -43,6 +42,12 @@ class Validation:
             return {"NDCG@10": 0.0, "HR@10": 0.0}
         ranks_T = masked_ranks(model, self._data, self._targets)
         return {"NDCG@10": ndcg_at(ranks_T, 10), "HR@10": hit_rate_at(ranks_T, 10)}
+
+
+def sampled_targets(targets: Targets, at_most: int) -> Targets:
+    """Return ``at_most`` of the targets, the same ones every time, in their order."""
+    chosen = np.random.default_rng(0).permutation(len(targets))[:at_most]
+    return targets.take(np.sort(chosen))
 
 
 def target_histories(data: Dataset, targets: Targets, chosen: Int64Array, history_length: int) -> HistoryBatch:
@@ -69,19 +74,20 @@ def target_histories(data: Dataset, targets: Targets, chosen: Int64Array, histor
     )
 
 
-def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets) -> Int64Array:
+def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets, table_ND: Tensor | None = None) -> Int64Array:
     """Return ``int64[T]``, the rank of each target among the items that its user has not seen; ties count against it.
 
     Args:
         model: Is set to evaluation mode and left there.
         data: The events.
         targets: T targets.
+        table_ND: ``float32[N + 1, D]`` item vectors; None are the model's.
     """
     model.eval()
     device = next(model.parameters()).device
     ranks_T = np.zeros(len(targets), np.int64)
     with torch.inference_mode():
-        table_ND = model.item_table()
+        table_ND = model.item_table() if table_ND is None else table_ND
         for chosen in _batches(targets, data):
             history = target_histories(data, targets, chosen, model.shape.history_length)
             user = model.user_state(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from model_export.data.splits import events_before
+
 if TYPE_CHECKING:
     from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
@@ -28,11 +30,6 @@ def ends_before_test(split: Split) -> Int64Array:
     np.maximum.at(ends, split.validation.users, split.validation.events + 1)
     np.maximum.at(ends, split.test.users, split.test.history_ends)
     return ends
-
-
-def events_before(data: Dataset, ends_U: Int64Array) -> Int64Array:
-    """Return positions of the events that lie before each user's end, users in order, oldest first."""
-    return np.flatnonzero(np.arange(len(data.rows)) < np.repeat(ends_U, np.diff(data.user_offsets)))
 
 
 def user_item_matrix(data: Dataset, ends_U: Int64Array) -> sparse.csr_array:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from model_export.evaluation.baselines.interactions import events_before
+from model_export.data.splits import events_before
 
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array

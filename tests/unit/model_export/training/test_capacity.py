@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from model_export.run_config import ModelConfig, RunConfig
-from model_export.training.capacity import DENSE, SPARSE, resolved
+from model_export.training.capacity import LONG, SHORT, SPARSE, resolved
 from tests.unit.model_export.training.small_material import small_material
 
-SHOP = replace(small_material().statistics, items=10_000, events=90_000, median_history=7.0, mean_history=9.0)
-FILMS = replace(SHOP, items=1_000, events=100_000, median_history=65.0, mean_history=106.0)
+GOODS = replace(small_material().statistics, items=10_000, events=90_000, median_history=7.0, mean_history=9.0)
+FILMS = replace(GOODS, items=1_000, events=100_000, median_history=65.0, mean_history=106.0)
 
 
-def test_sparse_data_gets_the_smaller_model():
-    """Few events per item: one block, more dropout."""
-    model = resolved(RunConfig(), SHOP).model
-    assert (model.blocks, model.dropout, model.history_length) == (SPARSE.blocks, SPARSE.dropout, 50)
+@pytest.mark.parametrize(
+    ("statistics", "capacity", "history_length"),
+    [
+        (GOODS, SPARSE, 50),
+        (replace(GOODS, items=1_000), SHORT, 50),
+        (FILMS, LONG, 100),
+        (replace(FILMS, items=10_000), SPARSE, 100),
+    ],
+)
+def test_events_per_item_and_histories_choose_the_capacity(statistics, capacity, history_length):
+    """Few events per item hold the model back; many allow more, and long histories a second block."""
+    model = resolved(RunConfig(), statistics).model
+    assert (model.blocks, model.dropout, model.delta_bound) == (capacity.blocks, capacity.dropout, capacity.delta_bound)
+    assert model.history_length == history_length
 
 
-def test_dense_data_gets_the_larger_model():
-    """Many events per item and user: more blocks and a longer history."""
-    model = resolved(RunConfig(), FILMS).model
-    assert (model.blocks, model.dropout, model.history_length) == (DENSE.blocks, DENSE.dropout, 100)
+@pytest.mark.parametrize(("events", "positions"), [(27_000, 1024), (100_000, 1024), (200_000, 2048), (500_000, 4096)])
+def test_small_data_gets_small_batches(events, positions):
+    """An epoch has about a hundred steps, as far as batches of 1,024 to 4,096 positions make them."""
+    assert resolved(RunConfig(), replace(GOODS, events=events)).training.positions_per_batch == positions
 
 
 def test_what_is_configured_stays():
@@ -36,5 +48,5 @@ def test_what_is_configured_stays():
 
 def test_made_up_times_are_ignored():
     """Only the order counts where timestamps are not real."""
-    assert resolved(RunConfig(), replace(SHOP, timestamps_are_real=False)).model.use_time is False
-    assert resolved(RunConfig(), replace(SHOP, timestamps_are_real=True)).model.use_time is True
+    assert resolved(RunConfig(), replace(GOODS, timestamps_are_real=False)).model.use_time is False
+    assert resolved(RunConfig(), replace(GOODS, timestamps_are_real=True)).model.use_time is True
