@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from model_export.modeling.text_tower import TextTower
 from model_export.training.checkpoint_file import read_checkpoint, write_checkpoint
 from model_export.training.fresh_fit import fresh_fit, fresh_ranker
+from model_export.training.item_texts import save_text_encoder
 from model_export.training.material import REFIT, SELECT
 from model_export.training.precision import fast_products, product_dtype
 from model_export.training.validation import Validation
@@ -84,6 +87,10 @@ class TrainingSession:
             state = None
         if self._config.training.refit:
             return self._refit(state)
+        return self.selected()
+
+    def selected(self) -> SequenceRanker:
+        """Return the model of the best epoch, which has not seen the validation events."""
         selected = fresh_ranker(self._material, self._config, SELECT)
         load_weights(selected, self._directory.selected_weights_file)
         return selected
@@ -152,6 +159,10 @@ class TrainingSession:
 
     def _write_selected(self, model: SequenceRanker) -> None:
         write_weights(model, self._directory.selected_weights_file, self._material.texts.whitening)
+        if isinstance(model.text_tower, TextTower) and not self._config.training.refit:
+            # merging LoRA changes the tower for good, and this one goes on learning
+            tower = copy.deepcopy(model.text_tower)
+            save_text_encoder(tower, self._config.text, self._directory.text_encoder_folder)
 
     def _patience_is_over(self, epoch: int) -> bool:
         return epoch - self.selection.best_epoch >= self._config.training.patience

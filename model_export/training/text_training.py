@@ -48,6 +48,9 @@ class TextTraining:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Encode the whole catalogue with the present weights."""
+        """Encode the whole catalogue with the present weights, without dropout: as the exported encoder will."""
         rows = torch.arange(1, len(self._tokens) + 1)
+        was_training = self._tower.training
+        self._tower.eval()
         self._items.text_vectors[rows] = self._tower.encode_rows(self._tokens, rows.numpy() - 1)
+        self._tower.train(was_training)
