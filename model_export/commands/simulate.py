@@ -6,7 +6,7 @@ cart and purchase; some products are popular, some appear in the last days only.
 of every next item, so that `evaluate` can report an oracle beside the models.
 
 Example:
-  python -m model_export simulate --output build/shop --users 1500 --items 800 --seed 7
+  python -m model_export simulate --output build/shop --users 12000 --items 800 --seed 7
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from model_export.evaluation.baselines.interactions import ends_before_test, end
 from model_export.evaluation.calibration_fit import Reliability, fit_calibration, reliability, scored_pairs
 from model_export.evaluation.comparison import ORACLE, OURS, Answers
 from model_export.evaluation.diversity_curve import DiversityPoint, diversity_curve
+from model_export.evaluation.drift import DriftPoint, GateReader, gate_after_drift
 from model_export.evaluation.questions import Questions
 from model_export.evaluation.slices import (
     SliceResult,
@@ -20,6 +21,7 @@ from model_export.evaluation.slices import (
     cold_users,
     slice_results,
 )
+from model_export.evaluation.subject import drift_of
 
 if TYPE_CHECKING:
     from model_export.evaluation.scorers import CatalogScorer
@@ -39,6 +41,7 @@ class DeepDive:
         reliability_listed: Calibration over the first 20 of each list; None without a model of ours.
         reliability_all: The same over the whole catalogue.
         calibration: What the manifest's ``calibration`` would hold.
+        drift: Our gate around a change of tastes; empty where none is known.
     """
 
     slices: dict[str, dict[str, list[SliceResult]]]
@@ -46,6 +49,7 @@ class DeepDive:
     reliability_listed: Reliability | None = None
     reliability_all: Reliability | None = None
     calibration: dict[str, Any] = field(default_factory=dict)
+    drift: list[DriftPoint] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return what our object of the evaluation JSON gains."""
@@ -55,6 +59,8 @@ class DeepDive:
             },
             "diversity_curve": [asdict(point) for point in self.diversity],
         }
+        if self.drift:
+            found["gate_after_drift"] = [asdict(point) for point in self.drift]
         if self.reliability_listed is not None and self.reliability_all is not None:
             found["calibration"] = {
                 "ECE@20": self.reliability_listed.expected_error,
@@ -98,7 +104,15 @@ def deep_dive(
         reliability_listed=reliability(calibration, pairs, listed_only=True),
         reliability_all=reliability(calibration, pairs, listed_only=False),
         calibration=calibration.to_manifest(),
+        drift=_drift(subject, ours),
     )
+
+
+def _drift(subject: Subject, ours: CatalogScorer) -> list[DriftPoint]:
+    drift_U = drift_of(subject)
+    if drift_U is None or not isinstance(ours, GateReader):
+        return []
+    return gate_after_drift(ours, subject.data, drift_U)
 
 
 def _slices(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from model_export.evaluation.calibration_fit import Reliability
     from model_export.evaluation.diversity_curve import DiversityPoint
+    from model_export.evaluation.drift import DriftPoint
     from model_export.evaluation.slices import SliceResult
 
 _OURS: Final = "#1f6feb"
@@ -76,6 +77,20 @@ def diversity_plot(path: Path, points: list[DiversityPoint]) -> None:
     axes_pair[0].set_ylabel("NDCG@10")
     axes_pair[0].set_ylim(0, 1.15 * max(point.ndcg for point in points) + 1e-6)
     figure.suptitle("diversity setting at each point", fontsize=10)
+    _save(figure, path)
+
+
+def drift_plot(path: Path, points: list[DriftPoint]) -> None:
+    """Draw how much further on the short-term side the gate of changed users stands, with 95% intervals."""
+    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    axes = figure.subplots()
+    middles = [(point.low + point.high) / 2 for point in points]
+    spread = [(point.high - point.low) / 2 for point in points]
+    axes.axhline(0.0, color=_OTHERS, linewidth=1)
+    axes.errorbar([point.step for point in points], middles, yerr=spread, marker="o", color=_OURS, capsize=3)
+    axes.set_xlabel("events seen since tastes changed")
+    axes.set_ylabel("short-term share, changed - steady")
+    axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
 

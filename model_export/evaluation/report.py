@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from model_export.evaluation.comparison import ORACLE, OURS
 from model_export.evaluation.evaluation import KNOWN_EVENTS
-from model_export.evaluation.plots import diversity_plot, ranking_plot, reliability_plot, slice_plot
+from model_export.evaluation.plots import diversity_plot, drift_plot, ranking_plot, reliability_plot, slice_plot
 from model_export.evaluation.tables import (
     SURE,
     classification_table,
@@ -38,6 +38,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         _slices(folder, evaluation),
         _lists(folder, evaluation),
         _calibration(folder, evaluation),
+        _drift(folder, evaluation),
         _method(evaluation),
     ]
     page = folder / "report.md"
@@ -141,6 +142,24 @@ def _calibration(folder: Path, evaluation: Evaluation) -> str:
             markdown_table(["items", "expected calibration error", "log loss", "pairs"], rows),
         ]
     )
+
+
+def _drift(folder: Path, evaluation: Evaluation) -> str:
+    points = evaluation.dive.drift if evaluation.dive else []
+    if not points:
+        return ""
+    drift_plot(folder / "drift.png", points)
+    rows = [
+        [str(point.step), f"{point.changed:.4f}", f"{point.steady:.4f}", f"{point.low:+.4f} to {point.high:+.4f}"]
+        for point in points
+    ]
+    told = (
+        f"The gate between what {points[0].users:,} users do now and what they always liked, around the moment at "
+        "which the simulation changed their tastes, beside as many users whose tastes stayed."
+    )
+    header = ["events since", "short-term share, changed", "steady", "95% of the difference"]
+    picture = "![short-term share after a change of tastes](drift.png)"
+    return "\n\n".join(["## When tastes change", told, picture, markdown_table(header, rows)])
 
 
 def _method(evaluation: Evaluation) -> str:

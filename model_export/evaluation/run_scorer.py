@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from app.contract.tensors import Float32Array
     from model_export.evaluation.questions import Questions
     from model_export.modeling.ranker import SequenceRanker
@@ -30,13 +32,21 @@ class RunScorer:
 
     def scores(self, questions: Questions) -> Float32Array:
         """Return the scores of every row for each visible history."""
-        history = questions.histories(self._model.shape.history_length)
         with torch.inference_mode():
-            scores_BN = self._model.score_catalog(
-                self._table_ND,
-                torch.from_numpy(history.rows_BH).to(self._device),
-                torch.from_numpy(history.actions_BH).to(self._device),
-                torch.from_numpy(history.age_s_BH).to(self._device),
-            )
-        as_numpy: Float32Array = scores_BN.float().cpu().numpy()
-        return as_numpy
+            return _as_numpy(self._model.score_catalog(self._table_ND, *self._histories(questions)))
+
+    def short_term_share(self, questions: Questions) -> Float32Array:
+        """Return ``float32[T]``, how much of each user's state is short-term, 0..1."""
+        with torch.inference_mode():
+            return _as_numpy(self._model.short_term_share(self._table_ND, *self._histories(questions)))
+
+    def _histories(self, questions: Questions) -> tuple[Tensor, Tensor, Tensor]:
+        history = questions.histories(self._model.shape.history_length)
+        arrays = (history.rows_BH, history.actions_BH, history.age_s_BH)
+        rows_BH, actions_BH, age_s_BH = (torch.from_numpy(array).to(self._device) for array in arrays)
+        return rows_BH, actions_BH, age_s_BH
+
+
+def _as_numpy(tensor: Tensor) -> Float32Array:
+    array: Float32Array = tensor.float().cpu().numpy()
+    return array

@@ -11,14 +11,14 @@ import numpy as np
 from model_export.data import columns
 from model_export.data.dataset import Dataset, read_dataset
 from model_export.data.simulation.truth import read_truth
-from model_export.data.splits import LEAVE_ONE_OUT, Split, split_by_name
+from model_export.data.splits import COLD, LEAVE_ONE_OUT, Split, split_by_name
 from model_export.errors import CommandError
 from model_export.evaluation.baselines.text_similarity import tf_idf
 from model_export.evaluation.comparison import OURS
 from model_export.evaluation.oracle import Oracle
 
 if TYPE_CHECKING:
-    from app.contract.tensors import Float32Array
+    from app.contract.tensors import Float32Array, Int64Array
     from model_export.evaluation.scorers import CatalogScorer
 
 _MOST_TEXT_CELLS: Final = 1 << 24
@@ -118,6 +118,14 @@ def oracle_of(subject: Subject) -> Oracle | None:
     if folder is None or subject.split.name != LEAVE_ONE_OUT or not (folder / columns.TRUTH_FILE).exists():
         return None
     return Oracle(read_truth(folder), subject.split.test.events)
+
+
+def drift_of(subject: Subject) -> Int64Array | None:
+    """Return ``int64[U]``, after how many events each simulated user's tastes changed, -1 for never; None without."""
+    folder = subject.data_folder
+    if folder is None or not (folder / columns.TRUTH_FILE).exists() or subject.split.name == COLD:
+        return None
+    return read_truth(folder).drift_events
 
 
 def text_vectors(data: Dataset) -> Float32Array:

@@ -43,7 +43,7 @@ class ShopOptions:
         drift_share: Share of users (with enough events) whose tastes change at once.
     """
 
-    users: int = 1500
+    users: int = 12_000
     items: int = 800
     seed: int = 7
     new_items: float = 0.1
