@@ -104,7 +104,7 @@ def jumping_clock(verdict: Verdict, served: Served, work: Workload, clock: Path)
             answer = _rank(served.url, work, user)
             late += answer["degraded"]
             unseen += not answer["degraded"] and answer["history"]["used"] != click + 1
-        outcome = asyncio.run(open_loop(served.url, requests, rate=RATE / 2, duration_s=2.0))
+        outcome = asyncio.run(open_loop(served.url, requests, rate=RATE / 2, duration_s=2.0, polls=False))
         statuses |= {*outcome.statuses}
         slowest_ms = max(slowest_ms, outcome.percentile_ms(99, status=None))
         late += sum(outcome.degraded)

@@ -43,9 +43,9 @@ def one_fault(served: Served, proxy: FaultProxy, work: Workload, fault: Fault, s
     """Hold a fault under load; every answer must be a 200 in time, and health must come back."""
     verdict = Verdict(f"Redis {fault.name.lower()} ({seconds:.0f} s)")
     requests = work.rank_requests(100)
-    calm = asyncio.run(open_loop(served.url, requests, rate=RATE, duration_s=2.0))
+    calm = asyncio.run(open_loop(served.url, requests, rate=RATE, duration_s=2.0, polls=False))
     proxy.inject(fault)
-    hurt = asyncio.run(open_loop(served.url, requests, rate=RATE, duration_s=seconds))
+    hurt = asyncio.run(open_loop(served.url, requests, rate=RATE, duration_s=seconds, polls=False))
     ready_during = get_json(served.url + "/health/ready")
     alive_during = get_json(served.url + "/health/live")
     proxy.inject(Fault.NONE)
@@ -69,7 +69,7 @@ def seconds_until_full(served: Served, request: bytes, limit_s: float = 15.0) ->
     """Return how long it took until an answer was not degraded any more."""
     started_s = time.monotonic()
     while time.monotonic() - started_s < limit_s:
-        outcome = asyncio.run(open_loop(served.url, [request], rate=50.0, duration_s=0.1))
+        outcome = asyncio.run(open_loop(served.url, [request], rate=50.0, duration_s=0.1, polls=False))
         if outcome.statuses and not any(outcome.degraded) and {*outcome.statuses} == {200}:
             return time.monotonic() - started_s
     return limit_s

@@ -126,7 +126,7 @@ def hurt(
     before.finish()
     begin()
     during.start()
-    outcome = asyncio.run(open_loop(served.url, requests, rate=RATE / 2, duration_s=seconds))
+    outcome = asyncio.run(open_loop(served.url, requests, rate=RATE / 2, duration_s=seconds, polls=False))
     ready = get_json(served.url + "/health/ready")
     end()
     healed_s = time.monotonic()

@@ -172,9 +172,16 @@ async def closed_loop(url: str, requests: Sequence[bytes], *, clients: int, dura
 
 
 async def open_loop(
-    url: str, requests: Sequence[bytes], *, rate: float, duration_s: float, seed: int = 7, grace_s: float = 5.0
-) -> Outcome:
-    """Send at ``rate`` a second with Poisson arrivals, however slow the answers are."""
+    url: str, requests: Sequence[bytes], *, rate: float, duration_s: float, seed: int = 7, grace_s: float = 5.0,
+    polls: bool = True,
+) -> Outcome:  # fmt: skip
+    """Send at ``rate`` a second with Poisson arrivals, however slow the answers are.
+
+    With ``polls`` the last `TIMER_SLACK_S` before a request is due is spent polling: sharp, but it takes a core away
+    from the service. Without it requests are up to that late, and their latencies, counted from when they were due,
+    say so.
+    """
+    slack_s = TIMER_SLACK_S if polls else 0.0
     client, outcome = LoadClient(url), Outcome()
     gaps = np.random.default_rng(seed).exponential(1.0 / rate, int(rate * duration_s * 1.2) + 10)
     due = np.cumsum(gaps)
@@ -183,7 +190,7 @@ async def open_loop(
     started_s = time.perf_counter()
     for position, offset_s in enumerate(due):
         while (wait_s := started_s + offset_s - time.perf_counter()) > 0:  # noqa: ASYNC110 - a precise timer
-            await asyncio.sleep(wait_s - TIMER_SLACK_S if wait_s > TIMER_SLACK_S else 0)
+            await asyncio.sleep(wait_s - slack_s if wait_s > slack_s else 0)
         request = requests[position % len(requests)]
         task = asyncio.create_task(_one(client, request, started_s + offset_s, started_s, outcome))
         tasks.add(task)

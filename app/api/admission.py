@@ -25,13 +25,18 @@ LEAST_AT_ONCE: Final = 16
 """So many are never refused: while the store is ill or the machine is noisy an answer's cost is overestimated, and a
 handful of requests is no overload."""
 
+CROWD: Final = 8
+"""While so many are under way, somebody can always go on: the time between two answers is no waiting for the store."""
+
 
 class Admission:
     """Knows what an answer costs the event loop, and how many are under way.
 
     The line in front of the model cannot see requests that wait for the event loop: when parsing and writing are the
     bottleneck they would wait for seconds, with their budgets running only from the moment they are begun. Processor
-    time is counted and not time that passes, so that a stalled store does not look like an overload.
+    time is counted and not time that passes, so that a stalled store does not look like an overload; but while so many
+    are under way that there is always one to go on with, what passes between two answers is what an answer really
+    takes: also waiting for the interpreter's lock, for the model, and for the machine's other programs.
     """
 
     def __init__(
@@ -46,9 +51,10 @@ class Admission:
         self._thread_time = thread_time
         self._clock = clock
         self._answers = 0
+        self._fewest = CROWD
         self._sampled_at = (clock(), thread_time())
         self.cost_s = 0.0
-        """Processor seconds of the event loop an answer; 0 until the first sample."""
+        """Seconds an answer: processor time of the event loop, or, in a crowd, time that passes; 0 at first."""
 
     def check(self, in_flight: int) -> None:
         """Let one more request begin.
@@ -67,15 +73,18 @@ class Admission:
             return None
         return Overloaded(f"{in_flight} requests are being answered already", retry_after_s=wait_s)
 
-    def answered(self) -> None:
-        """Count one answer."""
+    def answered(self, in_flight: int) -> None:
+        """Count one answer; ``in_flight`` others are under way."""
         self._answers += 1
+        self._fewest = min(self._fewest, in_flight)
         if self._answers < SAMPLE:
             return
         now_s, spent_s = self._clock(), self._thread_time()
         since_s, spent_before_s = self._sampled_at
         if now_s - since_s < BUSY_WITHIN_S:
-            cost_s = (spent_s - spent_before_s) / self._answers
+            is_crowded = self._fewest >= CROWD
+            cost_s = ((now_s - since_s) if is_crowded else (spent_s - spent_before_s)) / self._answers
             self.cost_s += (LEARNING_RATE if self.cost_s else 1.0) * (cost_s - self.cost_s)
         self._answers = 0
+        self._fewest = CROWD
         self._sampled_at = (now_s, spent_s)

@@ -121,7 +121,7 @@ class Edge:
                 self.admission.check(self.service.in_flight - 1)
                 content = await read_body(receive, self.max_body_bytes)
                 await exchange.reply(await lane(content, receive, started_s))
-                self.admission.answered()
+                self.admission.answered(self.service.in_flight - 1)
             else:
                 limited = _CountedReceive(receive, self.max_body_bytes)
                 await self.app(scope, limited, exchange.send)

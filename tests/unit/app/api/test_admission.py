@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.admission import LEAST_AT_ONCE, SAMPLE, Admission
+from app.api.admission import CROWD, LEAST_AT_ONCE, SAMPLE, Admission
 from app.errors import Overloaded
 from tests.api_house import ApiHouse
 
@@ -16,12 +16,12 @@ class Clocks:
         self.now_s = self.spent_s = 0.0
         self.admission = Admission(0.04, thread_time=lambda: self.spent_s, clock=lambda: self.now_s)
 
-    def answers(self, *, cost_s, every_s):
+    def answers(self, *, cost_s, every_s, in_flight=0):
         """Let one sample of answers pass."""
         for _ in range(SAMPLE):
             self.spent_s += cost_s
             self.now_s += every_s
-            self.admission.answered()
+            self.admission.answered(in_flight)
 
 
 def test_nothing_is_refused_before_anything_is_known():
@@ -52,6 +52,22 @@ def test_waiting_for_the_store_is_not_work():
     clocks = Clocks()
     clocks.answers(cost_s=0.0001, every_s=0.02)
     clocks.admission.check(300)
+
+
+def test_in_a_crowd_the_time_that_passes_counts():
+    """An event loop that gets a quarter of a core for its many requests lets in a quarter of them."""
+    clocks = Clocks()
+    clocks.answers(cost_s=0.0005, every_s=0.002, in_flight=CROWD)
+    assert clocks.admission.refusal(19) is None
+    assert isinstance(clocks.admission.refusal(25), Overloaded)
+
+
+def test_one_answer_without_company_makes_no_crowd():
+    """If the others were away for a moment, what passed may have been waiting, and only processor time counts."""
+    clocks = Clocks()
+    clocks.admission.answered(0)
+    clocks.answers(cost_s=0.0005, every_s=0.002, in_flight=CROWD)
+    clocks.admission.check(80)
 
 
 def test_idle_time_teaches_nothing():
