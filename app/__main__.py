@@ -6,6 +6,7 @@ import argparse
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _serve(settings: Settings, inherited_socket: int | None) -> int:
     _look_at_bundle(settings.bundle)
-    from app.server import bind, serve
+    from app.listening import bind
 
     is_worker = inherited_socket is not None
     listening = socket.socket(fileno=inherited_socket) if is_worker else bind(settings.host, settings.port)
@@ -48,13 +49,19 @@ def _serve(settings: Settings, inherited_socket: int | None) -> int:
         from app.supervisor import supervise
 
         return supervise(settings, listening)
+    from app import bundle_ahead
+
+    opening = bundle_ahead.begin(settings)
     from app.main import create_app
     from app.observability.logs import configure
+    from app.opening import open_serving
 
     configure(settings.log_level, settings.log_format)
-    application = create_app(settings, accept_when_open=is_worker)
+    application = create_app(settings, partial(open_serving, opening=opening), accept_when_open=is_worker)
     if not is_worker:
         announce(settings, listening)
+    from app.server import serve
+
     return serve(application, listening, drain_s=settings.drain_s, is_worker=is_worker)
 
 

@@ -7,16 +7,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from app import __version__
+from app import __version__, bundle_ahead
 from app.api.serving import Serving
 from app.catalog.online_catalog import OnlineCatalog, open_catalog
 from app.contract.calibration import calibration_from
-from app.errors import InvalidSetting
-from app.inference.bundle import ITEM_ID, ITEM_KEY, PRIOR, TEXT, Bundle, open_bundle
+from app.inference.bundle import ITEM_ID, ITEM_KEY, PRIOR, TEXT, Bundle
 from app.inference.certificate_watch import CertificateWatch
 from app.inference.latency_predictor import LatencyPredictor
 from app.inference.micro_batcher import MicroBatcher
-from app.inference.provider import obtain_provider
 from app.inference.warm_up import WarmUp, WarmUpPlan, usable_cores, warm_up
 from app.inference.worker_threads import handoff_s
 from app.ranking.actions import ActionIds
@@ -40,8 +38,15 @@ _SECONDS_A_DAY = 86_400
 
 
 @asynccontextmanager
-async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Serving]:
+async def open_serving(
+    settings: Settings, metrics: Metrics, *, opening: bundle_ahead.Opening | None = None
+) -> AsyncIterator[Serving]:
     """Open every part; it takes seconds at most, and the event loop stays free meanwhile.
+
+    Args:
+        settings: Every setting.
+        metrics: Told what is served.
+        opening: From `app.bundle_ahead.begin`, if that was done before.
 
     Raises:
         BundleError: If the bundle is not as its manifest and certificate say.
@@ -50,11 +55,7 @@ async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
         StorageUnavailable: If the embedded store does not start.
     """
     async with AsyncExitStack() as stack:
-        opening = asyncio.create_task(asyncio.to_thread(_open_bundle, settings), name="open-bundle")
-        try:
-            store = await stack.enter_async_context(store_of(settings))
-        finally:
-            bundle = await opening
+        store, bundle = await _store_and_bundle(stack, settings, opening or bundle_ahead.begin(settings))
         catalog = await stack.enter_async_context(_catalog(bundle, store, settings))
         warmed = await asyncio.to_thread(_warm_up, bundle, settings, await handoff_s())
         line = await stack.enter_async_context(_line(bundle, warmed, settings))
@@ -77,6 +78,16 @@ async def open_serving(settings: Settings, metrics: Metrics) -> AsyncIterator[Se
             degraded=lambda: [] if store.trouble() is None else ["redis"],
             canned_items=catalog.ids_of_rows(catalog.live_rows()[:CANNED_CANDIDATES]),
         )
+
+
+async def _store_and_bundle(
+    stack: AsyncExitStack, settings: Settings, opening: bundle_ahead.Opening
+) -> tuple[Store, Bundle]:
+    try:
+        store = await stack.enter_async_context(store_of(settings))
+    finally:
+        bundle = await asyncio.wrap_future(opening)
+    return store, bundle
 
 
 def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -113,19 +124,6 @@ def history_limits(settings: Settings) -> HistoryLimits:
         history_ttl_s=int(settings.history_ttl_days * _SECONDS_A_DAY),
         log_events=settings.event_log_entries,
         log_retention_s=int(settings.event_log_days * _SECONDS_A_DAY),
-    )
-
-
-def _open_bundle(settings: Settings) -> Bundle:
-    if settings.bundle is None:
-        raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
-    limit_bytes = settings.gpu_memory_limit_mb * 1_000_000 or None
-    return open_bundle(
-        settings.bundle,
-        provider=obtain_provider(settings.provider, gpu_memory_limit_bytes=limit_bytes),
-        threads=settings.model_threads,
-        encoder_threads=settings.encoder_threads,
-        public_key=settings.bundle_public_key,
     )
 
 

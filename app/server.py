@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -11,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from app.acceptor import Acceptor
-from app.errors import InvalidSetting
 from app.http_protocol import ShortProtocol
+from app.listening import BACKLOG
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from types import FrameType
 
     from app.main import Application
 
-BACKLOG: Final = 2048
 MOST_DRAIN_S: Final = 6.0
 """After SIGTERM requests in flight have so long; closing the parts has the rest of the ten seconds."""
 
@@ -29,28 +28,6 @@ FORCED_AFTER_S: Final = 1
 
 UNUSABLE: Final = 2
 """Exit code of a process that could not serve."""
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket.
-
-    Raises:
-        InvalidSetting: If the address cannot be listened on.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((host, port))
-            listening.listen(BACKLOG)
-        except OSError:
-            listening.close()
-            raise
-    except OSError as error:
-        raise InvalidSetting(f"{host}:{port} cannot be listened on: {error.strerror or error}") from error
-    listening.set_inheritable(True)
-    return listening
 
 
 class DrainingServer(uvicorn.Server):
@@ -122,6 +99,8 @@ def _config(asgi: Any) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn reads it itself; without it no proxy is trusted, and looking for its headers would cost every request
+        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
         backlog=BACKLOG,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=FORCED_AFTER_S,

@@ -9,8 +9,9 @@ import json
 from collections import Counter
 from contextlib import asynccontextmanager
 
+from app.listening import bind
 from app.main import create_app
-from app.server import DrainingServer, bind
+from app.server import DrainingServer
 from app.settings import Settings
 from bench.http_load import LoadClient, post_bytes
 

@@ -1,0 +1,53 @@
+"""Opens the bundle while the rest of the service is still being imported."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from app.errors import InvalidSetting
+from app.inference.bundle import Bundle, open_bundle
+from app.inference.provider import obtain_provider
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+Opening: TypeAlias = "Future[Bundle]"
+
+
+def begin(settings: Settings) -> Opening:
+    """Begin to open the bundle in a thread; the future ends with it or with what `open_bundle` raised.
+
+    Hashing, loading and replaying hardly need the interpreter, which is busy for a second with imports. The thread
+    does not keep the process from ending.
+    """
+    # what Arrow reads at the start it lets go of again, and only the C library's allocator gives all of that back
+    pa.set_memory_pool(pa.system_memory_pool())
+    opening: Opening = Future()
+    # from now on nobody can cancel it
+    opening.set_running_or_notify_cancel()
+    threading.Thread(target=_open, args=(settings, opening), name="open-bundle", daemon=True).start()
+    return opening
+
+
+def _open(settings: Settings, opening: Opening) -> None:
+    try:
+        opening.set_result(_open_bundle(settings))
+    except BaseException as error:  # noqa: BLE001 -- whoever waits for the bundle must hear of it
+        opening.set_exception(error)
+
+
+def _open_bundle(settings: Settings) -> Bundle:
+    if settings.bundle is None:
+        raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
+    limit_bytes = settings.gpu_memory_limit_mb * 1_000_000 or None
+    return open_bundle(
+        settings.bundle,
+        provider=obtain_provider(settings.provider, gpu_memory_limit_bytes=limit_bytes),
+        threads=settings.model_threads,
+        encoder_threads=settings.encoder_threads,
+        public_key=settings.bundle_public_key,
+    )
