@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.api.edge import ONE_WRITE
+from app.api.edge import ONE_WRITE, SECURITY_HEADERS
+from app.api.error_responses import error_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +48,14 @@ class ShortProtocol(HttpToolsProtocol):
             return
         cycle.scope["extensions"] = {EXTENSION: partial(_write, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP as every other mistake is answered, and close the connection."""
+        del msg  # it is for a person at a terminal and says no more
+        reply = error_body(400, "this is no HTTP/1.1 request, or its method is not known", "malformed")
+        head = b"".join(b"%b: %b\r\n" % header for header in [*reply.all_headers(), *SECURITY_HEADERS])
+        self.transport.write(STATUS_LINE[400] + head + b"connection: close\r\n\r\n" + reply.body)
+        self.transport.close()
 
 
 def _write(cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bool:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from starlette.middleware.cors import CORSMiddleware
-
 from app import __version__
 from app.api.application import ApiLimits, Guards, build_application
+from app.api.cors import Cors
 from app.api.keys import KeyFile, KeyRing
 from app.api.rate_limit import RateLimit
 from app.api.serving import Service, Serving
@@ -92,7 +91,7 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
         lifespan=_lifespan(partial(opener, settings, metrics), service, accept_when_open=accept_when_open),
     )
     origins = settings.names_in("cors_origins")
-    cors = CORSMiddleware(edge, allow_origins=origins, allow_methods=["*"], allow_headers=["*"]) if origins else None
+    cors = Cors(edge, origins) if origins else None
     return Application(cors or edge, service, app.openapi, None if cors else edge.refuse)
 
 

@@ -177,9 +177,11 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
     probe: dict[str, Any] = {"methods": ["GET"], "tags": ["probes"]}
     for path in ("/health/live", "/v2/health/live"):
         app.add_api_route(path, live, responses=_probe_answers("LiveAnswer"), summary="Does the process work?", **probe)
+        app.add_api_route(path, live, methods=["HEAD"], include_in_schema=False)
     for path in ("/health", "/health/ready", "/v2/health/ready"):
         app.add_api_route(path, ready, responses=_probe_answers("ReadyAnswer"), summary="Are requests answered?",
                           **probe)  # fmt: skip
+        app.add_api_route(path, ready, methods=["HEAD"], include_in_schema=False)
 
     @app.get("/health/latency", summary="Is it fast enough?", tags=["probes"], responses={
         **answers_of("LatencyAnswer", 429),

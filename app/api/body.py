@@ -52,10 +52,10 @@ def check_announced_length(header: bytes, most_bytes: int) -> None:
         MalformedBody: If the header is no number.
     """
     if not header.isdigit():
-        raise MalformedBody("the Content-Length header is no number")
+        raise MalformedBody(f"Content-Length is {header[:20].decode('latin-1')!r}, expected a number of bytes")
     _check(int(header), most_bytes)
 
 
 def _check(length: int, most_bytes: int) -> None:
     if length > most_bytes:
-        raise BodyTooLarge(f"the body is longer than {most_bytes} bytes")
+        raise BodyTooLarge(f"the body has {length} bytes or more, expected at most {most_bytes}")

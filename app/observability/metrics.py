@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.observability.bulk_histogram import BulkHistogram
@@ -46,6 +46,8 @@ class Metrics:
             reasons: Why answers can be degraded.
             routes: Path templates.
         """
+        # a second series for each one, which says when it began: the process's start, which is a metric of its own
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._rank_requests = self._counter("rank_requests", "Lists made, by outcome.", "outcome")
         self._rank_seconds = self._histogram("rank_latency_seconds", "From a rank request's arrival to its answer.")

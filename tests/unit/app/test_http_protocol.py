@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 import uvicorn
@@ -65,6 +66,18 @@ async def settled(state):
     """Wait for every task of the server."""
     while state.tasks:
         await asyncio.gather(*state.tasks)
+
+
+async def test_what_is_no_http_is_answered_like_every_other_mistake():
+    """A sentence and its kind as JSON, with the headers that all answers have; then the connection ends."""
+    protocol, wire, _ = connected()
+    protocol.data_received(b"FOO\x00 bar\r\n\r\n")
+    head, _, body = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n")
+    assert b"x-content-type-options: nosniff" in head
+    assert json.loads(body)["error_type"] == "malformed"
+    assert wire.closed
+    protocol.connection_lost(None)
 
 
 async def test_head_and_body_are_one_write():

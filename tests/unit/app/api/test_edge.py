@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from app.api.edge import ONE_WRITE
 from app.api.failures import BadKey, RateLimited
 from app.api.keys import KeyFile, KeyRing, Scope, key_in
 from app.api.rate_limit import RateLimit
@@ -217,6 +218,35 @@ async def test_the_server_may_ask_for_a_refusal_before_a_task_is_made():
         assert refuse(scope, 1) is None
         assert refuse({**scope, "path": "/health"}, 100) is None
         assert b'route="/rank",status="429"} 1.0' in (await house.client.get("/metrics")).content
+
+
+async def test_with_cors_no_answer_is_written_past_the_layer_that_adds_its_headers():
+    """A list that the server could write at once is sent through the layer, else no browser would hand it over."""
+    async with ApiHouse(cors_origins="https://shop.example") as house:
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": b'{"user": "u", "items": ["i1"]}'}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {
+            "type": "http", "method": "POST", "path": "/rank", "headers": [(b"origin", b"https://shop.example")],
+            "extensions": {ONE_WRITE: lambda *_: pytest.fail("written past the layer")},
+        }  # fmt: skip
+        await house.application.asgi(scope, receive, send)
+    headers = dict(sent[0]["headers"])
+    assert headers[b"access-control-allow-origin"] == b"https://shop.example"
+    assert b"Retry-After" in headers[b"access-control-expose-headers"]
+
+
+async def test_probes_answer_head():
+    """Balancers that ask for the head alone are answered."""
+    async with ApiHouse() as house:
+        for path in ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
+            answer = await house.client.head(path)
+            assert answer.status_code == 200
 
 
 async def test_with_cors_every_answer_passes_the_layer_that_adds_its_headers():
