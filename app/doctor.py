@@ -16,6 +16,7 @@ from app.errors import SeqrankError
 from app.inference.bundle import open_bundle
 from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
 from app.opening import store_of
+from app.storage.redis_failures import FAILURES
 from app.storage.store import EMBEDDED
 
 if TYPE_CHECKING:
@@ -125,9 +126,22 @@ def _bundle(settings: Settings) -> list[Finding]:
 async def _redis(settings: Settings) -> list[Finding]:
     try:
         async with store_of(settings) as store:
+            await _reach(store)
             return [await _redis_latency(store, settings), *await _redis_settings(store)]
     except (SeqrankError, RedisError, OSError) as error:
         return [Finding("redis", False, str(error), "check SEQRANK_REDIS_URL, and that the server runs")]
+
+
+async def _reach(store: Store) -> None:
+    """Ask Redis anything, by the client whose errors say most.
+
+    Raises:
+        StorageUnavailable: With the reason.
+    """
+    try:
+        await store.redis.client.ping()
+    except FAILURES as error:
+        raise store.redis.failure(error, doing="ask Redis") from error
 
 
 async def _redis_latency(store: Store, settings: Settings) -> Finding:

@@ -77,16 +77,13 @@ def _reason(error: BaseException, away: str | None) -> str:
     if isinstance(error, ResponseError):
         return _unnamed(str(error))
     if isinstance(error, RedisConnectionError | OSError | AttributeError):
-        return away or _why_away(error)
-    return f"Redis failed with {type(error).__name__}"
+        return away or _why_away(error) or "Redis cannot be reached, or closed the connection"
+    return _why_away(error) or f"Redis failed with {type(error).__name__}"
 
 
-def _why_away(error: BaseException) -> str:
+def _why_away(error: BaseException) -> str | None:
     causes = list(_chain(error))
-    for kind, sentence in _AWAY:
-        if any(isinstance(cause, kind) for cause in causes):
-            return sentence
-    return "Redis cannot be reached, or closed the connection"
+    return next((sentence for kind, sentence in _AWAY if any(isinstance(cause, kind) for cause in causes)), None)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

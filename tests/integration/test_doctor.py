@@ -37,6 +37,12 @@ def test_nothing_there_is_said_and_not_raised(tmp_path, capsys):
     """No bundle and no Redis: two findings with advice, code 1."""
     assert examine(Settings(bundle=tmp_path / "nowhere", redis_url="redis://127.0.0.1:1", host="0.0.0.0")) == 1  # noqa: S104 -- the point
     out = capsys.readouterr().out
-    for sentence in ("FAIL bundle", "FAIL redis", "SEQRANK_REDIS_URL", "SEQRANK_API_KEYS"):
+    for sentence in (
+        "FAIL bundle",
+        "FAIL redis",
+        "nothing listens at its address",
+        "SEQRANK_REDIS_URL",
+        "SEQRANK_API_KEYS",
+    ):
         assert sentence in out
     assert asyncio.get_event_loop_policy() is not None
