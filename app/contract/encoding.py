@@ -63,7 +63,9 @@ def encode_history(
     if (timestamps_ms[1:] < timestamps_ms[:-1]).any():
         order = timestamps_ms.argsort(kind="stable")
         rows, actions, timestamps_ms = rows[order], actions[order], timestamps_ms[order]
-    age_ms = np.maximum(now_ms - timestamps_ms[-history_length:], 0)
+    age_ms = now_ms - timestamps_ms[-history_length:]
+    if len(age_ms) and age_ms[-1] < 0:
+        age_ms = np.maximum(age_ms, 0)
     return EncodedHistory(
         rows_H=rows[-history_length:].astype(np.int64, copy=False),
         actions_H=actions[-history_length:].astype(np.int64, copy=False),

@@ -34,4 +34,6 @@ class ActionIds:
 
     def of_keys(self, keys_E: UInt64Array) -> Int64Array:
         """Return ``int64[E]`` ids, -1 for an action that the bundle does not have."""
+        if len(keys_E) and (keys_E == keys_E[0]).all():
+            return np.full(len(keys_E), self._id_of_key.get(int(keys_E[0]), -1))
         return np.fromiter(map(self._id_of_key.get, keys_E.tolist(), repeat(-1)), np.int64, len(keys_E))

@@ -109,7 +109,7 @@ class Rememberer:
         actions_E = self._actions.of_keys(stored.action_keys_E)
         # an action that this bundle was not trained on says nothing to it: the event is dropped like one of an
         # unknown item
-        known_E = np.where(actions_E >= 0, rows_E, 0)
+        known_E = rows_E if actions_E.min() >= 0 else np.where(actions_E >= 0, rows_E, 0)
         history = encode_history(
             known_E, actions_E, stored.timestamps_ms_E, now_ms=now_ms, history_length=self._history_length
         )

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.catalog import vector_table
@@ -43,6 +43,7 @@ def check(table, known):
     np.testing.assert_array_equal(table.table[rows], np.reshape([known[item_id][0] for item_id in alive], (-1, 2)))
 
 
+@settings(deadline=None)
 @given(steps, st.booleans())
 def test_the_table_answers_as_the_dictionary_does(steps, large):
     """Whatever is added, changed, deleted and forgotten, in whatever order, with rows used again at once."""
