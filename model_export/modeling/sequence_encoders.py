@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from model_export.modeling.gru import GRUEncoder
-from model_export.modeling.lstm import LSTMEncoder
+from model_export.modeling.recurrent import GRUEncoder, LSTMEncoder
 from model_export.modeling.transformer import TransformerEncoder
 
 if TYPE_CHECKING:
