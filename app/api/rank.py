@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from app.api.answers import HistoryUsed, RankAnswer, RankedItem
 from app.api.client_watch import ClientWatch
 from app.api.decoding import BodyDecoder
-from app.api.rank_query import RankLimits, query_of
+from app.api.rank_query import RankLimits, query_of, refuse_misspelt_items
 from app.api.reply import Reply, json_reply
 from app.api.request_ids import new_request_id
 from app.api.schemas import RankRequest
@@ -49,6 +49,8 @@ class RankEndpoint:
         serving.line.refuse_if_full()
         timer = self._observer.timer()
         request = self._decoder.decode(body)
+        if request.items is None:
+            refuse_misspelt_items(body)
         query = query_of(
             request, limits=self._limits, actions=serving.actions, columns=serving.columns, started_s=started_s
         )

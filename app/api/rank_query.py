@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import numpy as np
 
 from app.api.schemas import CandidateItem
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from app.api.schemas import HistoryEvent, RankRequest
 
 DEFAULT_TOP_K = 20
+NEARLY = 0.75
+"""How like ``items`` a name has to be to be taken for a mistake; see `difflib.get_close_matches`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,24 @@ def query_of(
         exclude_seen=request.exclude_seen,
         strict=request.strict,
     )
+
+
+def refuse_misspelt_items(body: bytes) -> None:
+    """Refuse a request whose candidates stand under a name that nobody reads: it would rank the whole catalogue.
+
+    Other unknown members are ignored, because a Metarank event has some.
+
+    Raises:
+        InvalidRequest: If a member's name is nearly ``items``.
+    """
+    try:
+        names = list(msgspec.json.decode(body))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        # what is not UTF-8, or too deep, inside of a member that nobody reads is ignored like the member
+        return
+    for name in names:
+        if name != "items" and get_close_matches(name.lower(), ["items"], cutoff=NEARLY):
+            raise InvalidRequest("there is no such field, expected items, or none for the whole catalogue", path=name)
 
 
 def timestamp_ms(value: int | str | None, *, now_ms: int) -> int:

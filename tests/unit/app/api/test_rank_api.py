@@ -44,6 +44,20 @@ async def test_a_metarank_ranking_event_is_taken_as_it_is(house):
     assert (answer["id"], [item["item"] for item in answer["items"]]) == ("81f46c34", ["i1", "i2"])
 
 
+@pytest.mark.parametrize("name", ["itmes", "item", "Items", "itemz"])
+async def test_misspelt_items_do_not_rank_the_whole_catalogue(house, name):
+    """Candidates under a name that is nearly right are a mistake and not a wish for everything."""
+    answer = await house.rank(user="u", **{name: ["i1"]})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == f"{name}: there is no such field, expected items, or none for the whole catalogue"
+
+
+async def test_other_unknown_members_are_ignored(house):
+    """What no field is like may be there, with candidates and without."""
+    for body in ({"user": "u", "session": 1, "fields": []}, {"user": "u", "items": ["i1"], "itmes": 1}):
+        assert (await house.rank(**body)).status_code == 200
+
+
 async def test_the_whole_catalogue_has_no_positions(house):
     """Without items the best of the catalogue come, without ``index``."""
     answer = (await house.rank(user="u", top_k=2)).json()
