@@ -11,13 +11,18 @@ import sys
 import time
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.chaos_clock import clock_scenarios
 from bench.chaos_crash import crash_scenarios
 from bench.chaos_load import load_scenarios
 from bench.chaos_redis import redis_scenarios
+from bench.chaos_report import Verdict
 from bench.chaos_store import store_scenarios
 from bench.machine import machine_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOTES = """\
 **How to read it.** Requests are sent with Poisson arrivals whatever the answers, and every time is counted from when a
@@ -47,14 +52,14 @@ def main() -> int:
         "|---|---|---|",
     ]
     failed = 0
-    scenarios = chain(
-        redis_scenarios(arguments.bundle, seconds),
-        store_scenarios(arguments.bundle, seconds),
-        crash_scenarios(arguments.bundle, rounds),
-        clock_scenarios(arguments.bundle),
-        load_scenarios(arguments.bundle, 3 * seconds),
-    )
-    for verdict in scenarios:
+    groups = {
+        "Redis": redis_scenarios(arguments.bundle, seconds),
+        "the store": store_scenarios(arguments.bundle, seconds),
+        "kills": crash_scenarios(arguments.bundle, rounds),
+        "the clock": clock_scenarios(arguments.bundle),
+        "callers": load_scenarios(arguments.bundle, 3 * seconds),
+    }
+    for verdict in chain.from_iterable(all_of(name, group) for name, group in groups.items()):
         failed += bool(verdict.failures)
         lines.append(verdict.line())
         print(lines[-1], flush=True)
@@ -70,8 +75,18 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def all_of(name: str, group: Iterator[Verdict]) -> Iterator[Verdict]:
+    """Yield a group's verdicts; where it cannot go on, a failure in its name, so that the other groups still run."""
+    try:
+        yield from group
+    except (RuntimeError, OSError) as error:
+        verdict = Verdict(f"{name}: the rest of the group")
+        verdict.expect(False, f"it could not go on: {error}")
+        yield verdict
+
+
 def write(path: Path, lines: list[str]) -> None:
-    """Write the report, or as much of it as there is: a scenario that cannot go on takes no row with it."""
+    """Write the report, or as much of it as there is: a run that is interrupted keeps its rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
