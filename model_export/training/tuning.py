@@ -143,6 +143,7 @@ def report(study: optuna.Study) -> str:
 
 
 _SPACE: Final[dict[str, Any]] = {
+    "model.encoder": optuna.distributions.CategoricalDistribution(("transformer", "gru", "lstm")),
     "model.width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
     "model.vector_width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
     "model.blocks": optuna.distributions.IntDistribution(1, 3),
