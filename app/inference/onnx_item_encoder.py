@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array
     from app.inference.provider import Provider
 
-TOKENS_PER_BATCH: Final = 2_048
-"""Padded tokens of one run: large enough to keep a core busy, small enough to stay in its cache."""
+TOKENS_PER_RUN: Final = {"cpu": 256, "cuda": 8_192}
+"""Padded tokens of one run, on a CPU for each thread: what every layer passes on then stays in a core's own cache.
+
+Measured with MiniLM in ``docs/results/encoder-speed.md``; the figure for CUDA is a guess.
+"""
 
 _INPUTS: Final = (
     TensorSpec(tensors.INPUT_IDS, ("tensor(int64)",), 2),
@@ -52,6 +55,7 @@ class OnnxItemEncoder:
         self._session = open_session(
             bundle / ITEM_ENCODER_FILE, provider, threads=threads, inputs=_INPUTS, outputs=_OUTPUTS
         )
+        self._tokens_per_run = TOKENS_PER_RUN[provider.name] * (threads if provider.name == "cpu" else 1)
         padding = self._tokenizer.token_to_id("[PAD]")
         self._padding_id = 0 if padding is None else padding
 
@@ -66,7 +70,7 @@ class OnnxItemEncoder:
         """
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         vectors_ND: Float32Array | None = None
-        for positions in _buckets(encodings):
+        for positions in _buckets(encodings, self._tokens_per_run):
             ids_NT, mask_NT = self._pack([encodings[position] for position in positions])
             found_ND = self._run(ids_NT, mask_NT)
             if vectors_ND is None:
@@ -108,12 +112,12 @@ class OnnxItemEncoder:
         return width if isinstance(width, int) else 0
 
 
-def _buckets(encodings: Sequence[Encoding]) -> Iterator[list[int]]:
+def _buckets(encodings: Sequence[Encoding], tokens_per_run: int) -> Iterator[list[int]]:
     """Yield positions, shortest texts first, so that each bucket padded to its longest has few tokens."""
     order = sorted(range(len(encodings)), key=lambda position: len(encodings[position]))
     bucket: list[int] = []
     for position in order:
-        if bucket and (len(bucket) + 1) * max(1, len(encodings[position])) > TOKENS_PER_BATCH:
+        if bucket and (len(bucket) + 1) * max(1, len(encodings[position])) > tokens_per_run:
             yield bucket
             bucket = []
         bucket.append(position)

@@ -31,14 +31,12 @@ class TokenLayout:
         rows_R: int64[R] position of each real token in the flattened batch, ascending.
         row_of_NT: int64[N, T] the inverse; a padding position points at some real token.
         steps_R: int64[R] position of each real token in its text.
-        texts_R: int64[R] text of each real token.
         mask_N1TT: bool[N, 1, T, T]: may a position see another one?
     """
 
     rows_R: Tensor
     row_of_NT: Tensor
     steps_R: Tensor
-    texts_R: Tensor
     mask_N1TT: Tensor
 
     @staticmethod
@@ -51,8 +49,7 @@ class TokenLayout:
         row_of = (torch.cumsum(keep_NT.reshape(-1).to(torch.int64), dim=0) - 1).reshape(texts, width)
         mask_N1TT = keep_NT[:, None, None, :].expand(texts, 1, width, width)
         steps_R = steps_T.expand(texts, width).reshape(-1)[rows_R]
-        texts_R = torch.arange(texts, device=rows_R.device).unsqueeze(1).expand(texts, width).reshape(-1)[rows_R]
-        return TokenLayout(rows_R, row_of, steps_R, texts_R, mask_N1TT)
+        return TokenLayout(rows_R, row_of, steps_R, mask_N1TT)
 
 
 class PackedEncoder(nn.Module):
@@ -102,21 +99,24 @@ def _packed_attention(
     layout = _layout
     if layout is None:
         raise RuntimeError("packed attention runs inside PackedEncoder only")
-    heads = query.shape[1]
-    texts, width = layout.row_of_NT.shape
-    head_numbers = torch.arange(heads, device=query.device)
-    cell_NHT = layout.row_of_NT[:, None, :] * heads + head_numbers[None, :, None]
-    q_NHTK, k_NHTK, v_NHTK = (F.embedding(cell_NHT, _cells(states)) for states in (query, key, value))
-    attended = F.scaled_dot_product_attention(
-        q_NHTK, k_NHTK, v_NHTK, attn_mask=_visible(layout, options.get("sliding_window")), scale=options.get("scaling")
+    heads, width = query.shape[1], query.shape[3]
+    q_NTX, k_NTX, v_NTX = (F.embedding(layout.row_of_NT, _rows(states)) for states in (query, key, value))
+    attended_NTX, *_ = torch.onnx.ops.attention(
+        q_NTX,
+        k_NTX,
+        v_NTX,
+        _visible(layout, options.get("sliding_window")),
+        q_num_heads=heads,
+        kv_num_heads=key.shape[1],
+        scale=options.get("scaling"),
     )
-    back_RH = (layout.texts_R[:, None] * heads + head_numbers) * width + layout.steps_R[:, None]
-    return F.embedding(back_RH, attended.reshape(texts * heads * width, -1)).unsqueeze(0), None
+    rows_RX = F.embedding(layout.rows_R, attended_NTX.reshape(-1, attended_NTX.shape[-1]))
+    return rows_RX.reshape(1, -1, heads, width), None
 
 
-def _cells(states_1HRK: Tensor) -> Tensor:
-    """Return [R * heads, width]: the token-major rows that the projections gave before they were viewed as heads."""
-    return states_1HRK.transpose(1, 2).reshape(-1, states_1HRK.shape[-1])
+def _rows(states_1HRK: Tensor) -> Tensor:
+    """Return [R, heads * width]: the rows that the projections gave before they were viewed as heads."""
+    return states_1HRK.transpose(1, 2).reshape(states_1HRK.shape[2], -1)
 
 
 def _visible(layout: TokenLayout, sliding_window: int | None) -> Tensor:

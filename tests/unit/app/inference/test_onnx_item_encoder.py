@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from app.errors import BundleError
-from app.inference import onnx_item_encoder
 from app.inference.onnx_item_encoder import OnnxItemEncoder
 from app.inference.provider import obtain_provider
 from tests.tiny_bundle import MAX_TOKENS, WIDTH
@@ -48,7 +47,7 @@ def test_no_text_gives_no_vector(encoder: OnnxItemEncoder) -> None:
 
 def test_many_buckets_keep_the_order(encoder: OnnxItemEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """More texts than fit one run come back in order."""
-    monkeypatch.setattr(onnx_item_encoder, "TOKENS_PER_BATCH", 8)
+    monkeypatch.setattr(encoder, "_tokens_per_run", 8)
     texts = [f"red shoes number {number}" if number % 3 else "books" for number in range(1, 60)]
     vectors = encoder.encode(texts)
     np.testing.assert_allclose(encoder.encode([texts[41]])[0], vectors[41], atol=1e-6)

@@ -13,6 +13,7 @@ from model_export.modeling.text_tokens import tokenize
 from model_export.modeling.text_tower import TextTower
 from model_export.modeling.text_vectors import whitened_text_vectors
 from model_export.onnx_export.encoder_graph import export_item_encoder, fused_counts, onnx_vectors, torch_vectors
+from model_export.onnx_export.half_precision import casts_between_halves
 from tests.unit.model_export.text_encoders import write_encoder
 
 TEXTS = ["red game", "phone", "", "中文 手机", "😀 smile", "x" * 10_000, "a tv and a new big game", "small"]
@@ -62,6 +63,15 @@ def test_fp16_is_near_and_casts_only_at_the_edges(tmp_path):
         node for node in graph.node if node.op_type == "Cast" and node.attribute[0].i == onnx.TensorProto.FLOAT16
     ]
     assert (set(weights) <= half, len(weights), len(to_half), len(from_half) <= 1) == (True, 12, 0, True)
+    assert export.parity["min_cosine"] > 0.999
+
+
+def test_fp16_modernbert_casts_to_compute_angles_in_float32_and_for_nothing_else(tmp_path):
+    """No Cast stands between FP16 nodes: each leads to, or from, what the model computes in float32."""
+    tower, tokenizer = tower_of(tmp_path, write_encoder(tmp_path / "encoder", "modernbert"))
+    path = tmp_path / "item_encoder.onnx"
+    export = export_item_encoder(tower, tokenizer, path, precision="fp16", calibration_texts=TEXTS)
+    assert casts_between_halves(onnx.load(path)) == []
     assert export.parity["min_cosine"] > 0.999
 
 
