@@ -30,6 +30,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._parser = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
         self.closed = False
         self.lost = asyncio.Event()
@@ -53,14 +54,25 @@ class _Connection(asyncio.Protocol):
         self.close("Redis closed the connection")
 
     def send(self, command: bytes, now_s: float) -> asyncio.Future[Any]:
-        """Write one command; the future ends with its reply or `StorageUnavailable`."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        """Send one command, together with others of this turn of the event loop; a write wakes the server each time.
+
+        The future ends with its reply or `StorageUnavailable`.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         if self._transport is None or self.closed:
             future.set_exception(StorageUnavailable("could not read from Redis: the connection is closed"))
             return future
         self._waiting.append((future, now_s))
-        self._transport.write(command)
+        self._unsent.append(command)
+        if len(self._unsent) == 1:
+            loop.call_soon(self._send_all)
         return future
+
+    def _send_all(self) -> None:
+        commands, self._unsent = self._unsent, []
+        if self._transport is not None and not self.closed:
+            self._transport.write(b"".join(commands))
 
     def oldest_wait_s(self, now_s: float) -> float:
         """Return for how long the oldest command has had no reply."""

@@ -127,6 +127,33 @@ async def test_reads_at_once_share_one_connection():
         assert len(reader.connections) == 1
 
 
+async def test_reads_of_one_turn_are_one_write():
+    """Commands that are sent in the same turn of the event loop reach the server in one piece, in order."""
+    chunks = []
+    reply = b"*2\r\n$1\r\n%d\r\n$-1\r\n"
+
+    async def serve(reader, writer):
+        while chunk := await reader.read(65_536):
+            chunks.append(chunk)
+            writer.writelines([reply % number for number in range(chunk.count(b"MGET"))])
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def connect(protocol):
+        return await asyncio.get_running_loop().create_connection(protocol, "127.0.0.1", port)
+
+    reader = PipelinedReader(connect, stalled_after_s=1.0)
+    await read(reader)
+    answers = await asyncio.gather(*[read(reader) for _ in range(3)])
+    assert [first for first, _ in answers] == [b"0", b"1", b"2"]
+    assert [chunk.count(b"MGET") for chunk in chunks] == [1, 3]
+    await reader.close()
+    server.close()
+    await server.wait_closed()
+
+
 async def test_a_late_reply_keeps_the_connection_until_it_counts_as_stalled():
     """A caller with less time than the stall limit leaves alone; the connection goes on for the others."""
 
