@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import onnxruntime as ort
 import pytest
 
@@ -40,3 +42,32 @@ def test_another_word_is_refused() -> None:
     """A misspelt provider is no default."""
     with pytest.raises(ProviderUnavailable, match="the provider is 'gpu', expected auto, cpu or cuda"):
         obtain_provider("gpu")
+
+
+class SessionOnCuda:
+    """Stands for ONNX Runtime where there is a GPU: remembers what it was opened with."""
+
+    opened: ClassVar[list[Any]] = []
+
+    def __init__(self, *_: object, providers: list[Any], **__: object) -> None:
+        self.opened.append(providers)
+
+    def get_providers(self) -> list[str]:
+        """Return what every session gets there."""
+        return [CUDA_PROVIDER, CPU_PROVIDER]
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(None, {}), (2**30, {"gpu_mem_limit": 2**30})])
+def test_sessions_on_cuda_get_a_bounded_arena_that_grows_as_asked(
+    limit: int | None, expected: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial session and all later ones have the same options: device, memory, no TF32."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA_PROVIDER, CPU_PROVIDER])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: None)
+    monkeypatch.setattr(ort, "InferenceSession", SessionOnCuda)
+    provider = obtain_provider("auto", gpu_memory_limit_bytes=limit, device_id=1)
+    options = provider.session_providers[0][1]
+    wanted = {"device_id": 1, "arena_extend_strategy": "kSameAsRequested", "use_tf32": 0, **expected}
+    assert (provider.name, {name: options.get(name) for name in wanted}) == ("cuda", wanted)
+    assert ("gpu_mem_limit" in options) == (limit is not None)
+    assert SessionOnCuda.opened[-1] == [(CUDA_PROVIDER, options)]
