@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import tempfile
 import time
 import warnings
@@ -166,7 +167,8 @@ def report(
         f"rows times columns of the batch. *Full* rows hold no padding, *titles* are {source} with theirs.",
         "*One* gives the whole batch to one `session.run`; other rows cut it as the service does (`OnnxItemEncoder`).",
         "Ratios are to the plain export (`torch.onnx.export`, default opset) given the whole batch: medians, in turns.",
-        "Other work ran on the machine. FP16 is for CUDA; on the CPU it is there for parity alone.",
+        f"Other work ran on the machine (load average {os.getloadavg()[1]:.1f}). FP16 is for CUDA; it is there",
+        "for parity alone on the CPU.",
         "",
         "| threads | batch | rows | runs | " + " | ".join(graphs) + " |",
         "|---|---|---|---|" + "---|" * len(graphs),

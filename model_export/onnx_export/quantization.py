@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RUNS: Final = 300
-NEEDED_SPEEDUP: Final = 1.05
-"""INT8 has to be this much faster than FP32 before any accuracy is given up for it."""
+NEEDED_SPEEDUP: Final = 1.25
+"""So much faster has INT8 to be: on ml-100k the ranker loses 2.4% of the first ten for at most 10% of the time."""
 
 
 @dataclass(frozen=True, slots=True)
