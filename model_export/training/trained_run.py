@@ -89,10 +89,19 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     )
     load_weights(model, weights)
     if selected:
-        model.items.boost_new_items(directory.read_metrics()["new_item_boost"])
+        model.items.boost_new_items(_boost_of(directory))
     return TrainedRun(
         folder, config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens
     )
+
+
+def _boost_of(directory: RunDirectory) -> float:
+    """Return by how much the run raised new items; the selected weights do not have it yet."""
+    metrics = directory.read_metrics()
+    if "new_item_boost" not in metrics:
+        file = directory.metrics_file
+        raise CommandError(f"{file} has no new_item_boost: an earlier version made this run, train it again")
+    return float(metrics["new_item_boost"])
 
 
 def _text_side(weights: Path) -> tuple[Float32Array, Whitening]:

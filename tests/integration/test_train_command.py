@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from model_export.__main__ import main
+from model_export.errors import CommandError
 from model_export.training.trained_run import load_trained_run
 
 ROOT = Path(__file__).parents[2]
@@ -133,6 +134,20 @@ def test_a_complete_run_is_left_alone(data, tmp_path):
     written = (run / "model.safetensors").stat().st_mtime_ns
     assert main(command(data, run, config)[3:]) == 0
     assert (run / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_the_model_before_the_refit_is_raised_as_the_one_that_goes_live(data, tmp_path):
+    """Both models of a run raise new items by what its metrics say; a run that does not say is told to train again."""
+    run, config = tmp_path / "run", config_file(tmp_path, epochs=1)
+    assert main(command(data, run, config)[3:]) == 0
+    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
+    unraised = load_file(run / "selected.safetensors")["items.adaptor.bias"][-1]
+    assert load_trained_run(run, selected=True).model.items.adaptor.bias[-1].item() == pytest.approx(
+        unraised + metrics.pop("new_item_boost")
+    )
+    (run / "metrics.json").write_text(json.dumps(metrics), "utf-8")
+    with pytest.raises(CommandError, match="an earlier version made this run, train it again"):
+        load_trained_run(run, selected=True)
 
 
 def test_texts_are_read_as_in_the_table(data, tmp_path):
