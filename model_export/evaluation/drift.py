@@ -69,17 +69,27 @@ def gate_after_drift(gate: GateReader, data: Dataset, drift_U: Int64Array) -> li
     steady_pool = np.flatnonzero(drift_U < 0)
     if not len(changed) or not len(steady_pool):
         return []
-    # the steady user whose history is the next longer one: the gate depends on the length of a history
-    steady_pool = steady_pool[np.argsort(counts_U[steady_pool], kind="stable")]
-    next_longer = np.searchsorted(counts_U[steady_pool], counts_U[changed])
-    fits = next_longer < len(steady_pool)
-    changed, steady = changed[fits], steady_pool[next_longer[fits]]
+    changed, steady = _alike(changed, steady_pool, counts_U)
     return [
         _point(
             step, *(gate.short_term_share(_after(data, users, drift_U[changed] + step)) for users in (changed, steady))
         )
         for step in STEPS
     ]
+
+
+def _alike(changed: Int64Array, steady_pool: Int64Array, counts_U: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """Pair changed users with different steady ones whose histories are as long or a little longer.
+
+    The gate depends on the length of a history. Who finds no partner is left out.
+    """
+    changed = changed[np.argsort(counts_U[changed], kind="stable")]
+    steady_pool = steady_pool[np.argsort(counts_U[steady_pool], kind="stable")]
+    first_fit = np.searchsorted(counts_U[steady_pool], counts_U[changed])
+    # the earliest place that is free and long enough: each place is at least one further than the one before
+    places = np.maximum.accumulate(first_fit - np.arange(len(changed))) + np.arange(len(changed))
+    fits = places < len(steady_pool)
+    return changed[fits], steady_pool[places[fits]]
 
 
 def _after(data: Dataset, users: Int64Array, events_seen: Int64Array) -> Questions:

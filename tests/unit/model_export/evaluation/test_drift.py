@@ -48,6 +48,21 @@ def test_the_interval_covers_what_users_differ_by():
     assert point.high - point.low == pytest.approx(2 * 1.96 * 0.1 / CHANGED**0.5)
 
 
+def test_steady_partners_differ():
+    """Each changed user is compared with a steady user of its own, whose history is at least as long."""
+    asked = []
+
+    class Listening(Gate):
+        def short_term_share(self, questions):
+            asked.append(questions.targets.users.tolist())
+            return super().short_term_share(questions)
+
+    gate_after_drift(Listening(), DATA, DRIFT_U)
+    steady = asked[1]
+    assert len(set(steady)) == len(steady) == CHANGED
+    assert set(steady) <= set(range(CHANGED, CHANGED + STEADY))
+
+
 def test_without_a_change_there_is_nothing_to_say():
     """A shop of steady users has no such section."""
     assert gate_after_drift(Gate(), DATA, np.full(len(DRIFT_U), -1)) == []
