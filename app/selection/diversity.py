@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Method: TypeAlias = Literal["dpp", "mmr"]
 
-LOG_RESIDUAL_WEIGHT: Final = 0.6
+LOG_RESIDUAL_WEIGHT: Final = 0.4
 """One unit of log-residual against the whole range of relevance: a setting of 0.3 then costs next to nothing."""
 
 _LEAST_RESIDUAL: Final = 1e-5

@@ -72,15 +72,6 @@ class ItemVectors(nn.Module):
         return torch.cat([delta, popularity], dim=-1) * known
 
     @torch.no_grad()
-    def correct_popularity(self, correction_N: Tensor) -> None:
-        """Add to the popularity of every item that has one; once, after training.
-
-        Args:
-            correction_N: float32[N + 1], see `model_export.training.exposure.exposure_correction`.
-        """
-        self.popularity.add_(correction_N.unsqueeze(1).to(self.popularity) * self.known)
-
-    @torch.no_grad()
     def boost_new_items(self, boost: float) -> None:
         """Raise the popularity coordinate of every item that has no delta; the vectors of all others stay.
 

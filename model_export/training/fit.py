@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from model_export.training.distribution import Distribution
     from model_export.training.newcomers import Newcomers
     from model_export.training.step import BatchLoss
-    from model_export.training.training_rows import TrainingRows
+    from model_export.training.training_rows import EventLabels, TrainingRows
 
 
 class Fit:
@@ -35,7 +35,7 @@ class Fit:
         model: Fresh, on the device that it is trained on.
         data: The events that ``rows`` points into.
         rows: What is trained on.
-        outcomes_E: ``int64[E]``, the outcome of each event.
+        labels: Of the events.
         newcomers: What the start token learns from.
         batch_loss: What is minimised.
         config: Resolved.
@@ -48,7 +48,7 @@ class Fit:
         model: SequenceRanker,
         data: Dataset,
         rows: TrainingRows,
-        outcomes_E: Int64Array,
+        labels: EventLabels,
         newcomers: Newcomers,
         batch_loss: BatchLoss,
         config: RunConfig,
@@ -59,7 +59,7 @@ class Fit:
         self.epoch = 0
         """Epochs completed."""
         self.step_of_epoch = 0
-        self._data, self._rows, self._outcomes_E = data, rows, outcomes_E
+        self._data, self._rows, self._labels = data, rows, labels
         self._newcomers = newcomers
         self._batch_loss = batch_loss
         self._config = config
@@ -83,7 +83,7 @@ class Fit:
         for number in own[self.step_of_epoch :]:
             rng = np.random.default_rng([self._config.seed, self.epoch, number])
             start_events_B = self._newcomers.draw(len(batches[number]), rng)
-            batch = training_batch(self._data, self._rows, batches[number], self._outcomes_E, start_events_B)
+            batch = training_batch(self._data, self._rows, batches[number], self._labels, start_events_B)
             self._learn(batch.to(device))
             self.step_of_epoch += 1
             after_step(self.step_of_epoch, len(own), self._loss_sum / self._loss_count)

@@ -8,13 +8,13 @@ import torch
 
 from model_export.training.building import build_ranker
 from model_export.training.fit import Fit
-from model_export.training.losses import NEVER, CatalogSoftmax
+from model_export.training.losses import CatalogSoftmax
 from model_export.training.newcomers import newcomers
 from model_export.training.precision import product_dtype
 from model_export.training.sampled_softmax import NegativeSampler
 from model_export.training.step import BatchLoss
 from model_export.training.text_training import TextTraining
-from model_export.training.training_rows import training_rows
+from model_export.training.training_rows import EventLabels, training_rows
 
 if TYPE_CHECKING:
     from model_export.modeling.ranker import SequenceRanker
@@ -51,8 +51,14 @@ def fresh_fit(
     text = None
     if tower is not None:
         text = TextTraining(tower, material.texts.tokens(), model.items, config.text.items_per_step)
-    offset_N = torch.where(counts_N > 0, 0.0, NEVER)
-    softmax = CatalogSoftmax(offset_N, model.shape.repeats, product_dtype(config.training.precision, device))
+    came = material.arrivals(phase)
+    softmax = CatalogSoftmax.over(
+        torch.from_numpy(came.rows_A).to(device),
+        torch.from_numpy(came.offsets_A).to(device),
+        material.data.item_count,
+        repeats=model.shape.repeats,
+        dtype=product_dtype(config.training.precision, device),
+    )
     is_large = material.data.item_count > config.training.full_softmax_items
     batch_loss = BatchLoss(
         softmax=softmax,
@@ -66,7 +72,7 @@ def fresh_fit(
         model=model,
         data=material.data,
         rows=training_rows(starts, ends, model.shape.history_length),
-        outcomes_E=material.outcomes.of_events,
+        labels=EventLabels(material.outcomes.of_events, came.available_E),
         newcomers=newcomers(material, phase),
         batch_loss=batch_loss,
         config=config,

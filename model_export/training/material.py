@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from model_export.data.splits import events_before
+from model_export.training.arrivals import arrivals
 
 if TYPE_CHECKING:
     from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
     from model_export.data.splits import Split
     from model_export.data.statistics import DataStatistics
+    from model_export.training.arrivals import Arrivals
     from model_export.training.item_texts import ItemTexts
     from model_export.training.outcomes import Outcomes
 
@@ -54,6 +56,10 @@ class TrainingMaterial:
     def training_events(self, phase: str) -> Int64Array:
         """Return ``int64[V]``, the indices of the events that are trained on, ascending."""
         return events_before(self.data, self.ends(phase))
+
+    def arrivals(self, phase: str) -> Arrivals:
+        """Return when items came, as far as the training events tell; questions are asked when validation's are."""
+        return arrivals(self.data, self.ends(phase), self.data.timestamps_ms[self.split.validation.events])
 
     def counts(self, phase: str) -> Int64Array:
         """Return ``int64[N + 1]``, training events of each row."""

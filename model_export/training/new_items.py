@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BOOSTS: Final = (1.5, 1.0, 0.75, 0.5, 0.4, 0.3, 0.2, 0.1)
 """What is tried, the largest first; in units of `model_export.modeling.item_vectors.ItemVectors.boost_new_items`."""
 
-MOST_LOSS: Final = 0.01
+MOST_LOSS: Final = 0.005
 """Share of the known items' validation NDCG@10 that new items may cost."""
 
 PRETENDED_SHARE: Final = 0.1

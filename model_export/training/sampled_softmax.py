@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from model_export.training.losses import SoftmaxLoss
+from model_export.training.losses import OUT, SoftmaxLoss
 
 if TYPE_CHECKING:
     from model_export.training.losses import Predictions
@@ -49,22 +49,28 @@ class SampledSoftmax(NamedTuple):
     Attributes:
         negatives_M: int64[M] positions in the table of the batch, distinct.
         log_expected_M: float32[M].
+        columns_M: int64[M], the negatives' places in the order of arrival.
+        offset_N: float32[n], what is added to the logits of the batch's items.
         repeats: As in `model_export.training.losses.CatalogSoftmax`.
     """
 
     negatives_M: Tensor
     log_expected_M: Tensor
+    columns_M: Tensor
+    offset_N: Tensor
     repeats: bool
 
     def __call__(self, predictions: Predictions, items_ND: Tensor, repeat_logit: Tensor) -> SoftmaxLoss:
         """Return the loss; all rows of ``predictions`` are positions in ``items_ND``."""
         negatives_PKM = predictions.users @ items_ND[self.negatives_M].T
-        logits_PM = torch.logsumexp(negatives_PKM + predictions.log_shares.unsqueeze(-1), dim=1) - self.log_expected_M
+        logits_PM = torch.logsumexp(negatives_PKM + predictions.log_shares.unsqueeze(-1), dim=1)
+        logits_PM = logits_PM + self.offset_N[self.negatives_M] - self.log_expected_M
         logits_PM = logits_PM + self._seen(predictions, len(items_ND), logits_PM.shape[1], repeat_logit)
         is_target_PM = predictions.targets.unsqueeze(1) == self.negatives_M
-        logits_PM = logits_PM.masked_fill(is_target_PM, -1e4)
+        is_absent_PM = self.columns_M >= predictions.available.unsqueeze(1)
+        logits_PM = logits_PM.masked_fill(is_target_PM | is_absent_PM, OUT)
         targets_PK = (predictions.users * items_ND[predictions.targets].unsqueeze(1)).sum(dim=-1)
-        target_P = torch.logsumexp(targets_PK + predictions.log_shares, dim=1)
+        target_P = torch.logsumexp(targets_PK + predictions.log_shares, dim=1) + self.offset_N[predictions.targets]
         if self.repeats:
             again = predictions.seen_rows == predictions.targets[predictions.seen_positions]
             is_repeat_P = torch.zeros_like(target_P).index_fill(0, predictions.seen_positions[again], 1.0)

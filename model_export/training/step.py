@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NORMALISER_WEIGHT: Final = 0.1
 """Of the squared error of the predicted log-normaliser; it reads detached states, so this is only its learning rate."""
 
+_SETTLED_SHARE: Final = 0.9
+"""Of the items that must have been there for a sum over them to stand for today's catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepLoss:
@@ -67,7 +70,13 @@ class BatchLoss:
         needed = needed if int(needed[0]) == 0 else torch.cat([torch.zeros_like(needed[:1]), needed])
         fresh = None if self.text is None else self.text.fresh(batch.targets_BL, among=needed)
         table_ND = model.items(rows=needed, id_dropout=self.id_dropout, fresh_text=fresh)
-        sampled = SampledSoftmax(torch.searchsorted(needed, negatives), log_expected_M, self.softmax.repeats)
+        sampled = SampledSoftmax(
+            torch.searchsorted(needed, negatives),
+            log_expected_M,
+            self.softmax.column_N[negatives],
+            self.softmax.offsets_of(needed),
+            self.softmax.repeats,
+        )
         return self._loss(model, batch.with_rows_among(needed), table_ND, sampled)
 
     def _loss(
@@ -79,14 +88,17 @@ class BatchLoss:
             states.interests[predicts_BL],
             states.log_shares[predicts_BL],
             batch.targets_BL[predicts_BL],
+            batch.available_BL[predicts_BL],
             *seen_pairs(batch.rows_BH, predicts_BL),
         )
         ranking: SoftmaxLoss = softmax(predictions, table_ND, model.repeat_logit)
-        normaliser_P = states.log_normaliser[predicts_BL]
-        total = ranking.loss + NORMALISER_WEIGHT * functional.mse_loss(normaliser_P, ranking.log_sum)
+        error_P = states.log_normaliser[predicts_BL] - ranking.log_sum
+        settled_P = predictions.available >= _SETTLED_SHARE * len(self.softmax.rows_A)
+        normaliser_loss = (error_P.square() * settled_P).sum() / settled_P.sum().clamp(min=1)
+        total = ranking.loss + NORMALISER_WEIGHT * normaliser_loss
         if model.shape.objectives > 1:
             total = total + self.objective_weight * _outcome_loss(states, batch, predicts_BL, table_ND)
-        return StepLoss(total, float(ranking.loss.detach()), len(normaliser_P))
+        return StepLoss(total, float(ranking.loss.detach()), len(error_P))
 
 
 def _outcome_loss(states: UserState, batch: TrainingBatch, predicts_BL: Tensor, table_ND: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from safetensors import safe_open
 
 from model_export.data.dataset import read_dataset
@@ -18,7 +17,6 @@ from model_export.modeling.text_tower import TextTower
 from model_export.modeling.text_whitening import Whitening
 from model_export.run_directory import RunDirectory
 from model_export.training.building import build_ranker
-from model_export.training.exposure import exposure_correction
 from model_export.training.item_texts import text_encoder
 from model_export.training.outcomes import Outcomes, outcomes_of
 from model_export.training.weights_file import OFFSET, PROJECTION, TEXT_VECTORS, load_weights
@@ -91,7 +89,6 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     )
     load_weights(model, weights)
     if selected:
-        model.items.correct_popularity(torch.from_numpy(exposure_correction(data, split.train_ends)))
         model.items.boost_new_items(_boost_of(directory))
     return TrainedRun(
         folder, config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens

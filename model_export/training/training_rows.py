@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class TrainingBatch:
         age_s_BH: float32, seconds before the row's last target.
         targets_BL: int64, L = H + 1; 0 where nothing is to be predicted.
         outcomes_BL: int64, the outcome of each target.
+        available_BL: int64, how many items, in the order of their arrival, each target was chosen among.
     """
 
     rows_BH: Tensor
@@ -33,6 +34,7 @@ class TrainingBatch:
     age_s_BH: Tensor
     targets_BL: Tensor
     outcomes_BL: Tensor
+    available_BL: Tensor
 
     def to(self, device: torch.device) -> TrainingBatch:
         """Return the batch on a device."""
@@ -45,6 +47,18 @@ class TrainingBatch:
             rows_BH=torch.searchsorted(rows, self.rows_BH),
             targets_BL=torch.searchsorted(rows, self.targets_BL),
         )
+
+
+class EventLabels(NamedTuple):
+    """What is known of each of the E events as a target.
+
+    Attributes:
+        outcomes_E: int64, which objective it fulfils.
+        available_E: int64, see `model_export.training.arrivals.Arrivals`.
+    """
+
+    outcomes_E: Int64Array
+    available_E: Int64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +140,7 @@ def length_bucketed_batches(
 
 
 def training_batch(
-    data: Dataset, rows: TrainingRows, chosen_B: Int64Array, outcomes_E: Int64Array, start_events_B: Int64Array
+    data: Dataset, rows: TrainingRows, chosen_B: Int64Array, labels: EventLabels, start_events_B: Int64Array
 ) -> TrainingBatch:
     """Gather chosen rows into right-padded tensors.
 
@@ -134,7 +148,7 @@ def training_batch(
         data: The events.
         rows: All rows.
         chosen_B: ``int64[B]`` which of them.
-        outcomes_E: ``int64[E]``, the outcome of each event.
+        labels: Of all events.
         start_events_B: ``int64[B]`` events that the start tokens predict instead of their own rows' first events.
     """
     first_B = rows.first_inputs[chosen_B][:, None]
@@ -153,7 +167,8 @@ def training_batch(
         actions_BH=torch.from_numpy(data.action_ids[safe_BH] * real_BH),
         age_s_BH=torch.from_numpy(age_s_BH * real_BH),
         targets_BL=torch.from_numpy(_widened(data.rows[safe_BL] * counts_BL)),
-        outcomes_BL=torch.from_numpy(_widened(outcomes_E[safe_BL] * counts_BL)),
+        outcomes_BL=torch.from_numpy(_widened(labels.outcomes_E[safe_BL] * counts_BL)),
+        available_BL=torch.from_numpy(_widened(labels.available_E[safe_BL] * counts_BL)),
     )
 
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from model_export.errors import CommandError
 from model_export.modeling.text_tower import TextTower
 from model_export.run_directory import RunDirectory
 from model_export.training.capacity import resolved
 from model_export.training.distribution import join_processes, leave_processes
-from model_export.training.exposure import exposure_correction
 from model_export.training.item_texts import save_text_encoder
-from model_export.training.material import REFIT, SELECT
 from model_export.training.material_loading import load_material
 from model_export.training.new_items import affordable_boost
 from model_export.training.precision import chosen_device
@@ -69,7 +65,7 @@ class TrainingRun:
             )
             model = session.run()
             if distribution.is_first:
-                boost = self._adjust(model, config, material, session, progress)
+                boost = self._raise_new_items(model, config, material, session, progress)
                 self._finish(model, material, session, progress, boost)
         finally:
             progress.close()
@@ -96,22 +92,17 @@ class TrainingRun:
         return config
 
     @staticmethod
-    def _adjust(
+    def _raise_new_items(
         model: SequenceRanker,
         config: RunConfig,
         material: TrainingMaterial,
         session: TrainingSession,
         progress: Progress,
     ) -> float:
-        """Give late items their due and raise new ones; return by how much."""
-        phase = REFIT if config.training.refit else SELECT
-        model.items.correct_popularity(torch.from_numpy(exposure_correction(material.data, material.ends(phase))))
+        """Raise new items; return by how much."""
         boost = config.model.new_item_boost
         if boost is None:
-            selected = session.selected()
-            correction = exposure_correction(material.data, material.ends(SELECT))
-            selected.items.correct_popularity(torch.from_numpy(correction))
-            boost = affordable_boost(selected, material.data, material.split.validation, note=progress.note)
+            boost = affordable_boost(session.selected(), material.data, material.split.validation, note=progress.note)
         model.items.boost_new_items(boost)
         return boost
 

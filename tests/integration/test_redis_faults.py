@@ -19,7 +19,7 @@ from tests.integration.opened_history import event, opened_history
 if TYPE_CHECKING:
     from tests.integration.redis_servers import Server
 
-QUICK = {"connect_timeout_ms": 500.0, "read_timeout_ms": 50.0, "write_timeout_ms": 300.0}
+QUICK = {"connect_timeout_ms": 1000.0, "read_timeout_ms": 50.0, "write_timeout_ms": 1000.0}
 
 
 async def until(condition, *, limit_s=10.0):

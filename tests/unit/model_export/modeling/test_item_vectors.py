@@ -38,16 +38,6 @@ def test_a_delta_is_never_longer_than_the_bound():
     torch.testing.assert_close(items.from_text(items.text_vectors[1:])[:, :-1].norm(dim=1), torch.ones(3))
 
 
-def test_a_correction_of_popularity_reaches_known_items_alone():
-    """The popularity coordinate of items with a delta rises, the rest of the table stays."""
-    items = vectors()
-    before = items().detach()
-    items.correct_popularity(torch.full((4,), 0.5))
-    change = items().detach() - before
-    torch.testing.assert_close(change[:, -1], torch.tensor([0.0, 0.5, 0.0, 0.5]))
-    assert not change[:, :-1].any()
-
-
 def test_an_infinite_bound_frees_the_ids():
     """Without a bound the delta is the parameter."""
     items = vectors(delta_bound=math.inf)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model_export.training.losses import NEVER, CatalogSoftmax, Predictions
+from model_export.training.losses import OUT, CatalogSoftmax, Predictions
 from model_export.training.sampled_softmax import NegativeSampler, SampledSoftmax
 
 ITEMS = 12
 SEEN_POSITIONS, SEEN_ROWS = torch.tensor([0, 0, 2, 3]), torch.tensor([2, 5, 7, 4])
 TARGETS = torch.tensor([1, 2, 3, 4])  # the last one is a repeat
-OFFSET = torch.tensor([NEVER, *[0.0] * (ITEMS - 1), NEVER])
+ARRIVALS = torch.tensor([4, 2, 9, 1, 5, 7, 3, 10, 8, 6, 11])  # row 12 has no events
+OFFSETS = torch.linspace(0.0, 2.0, 11)
+AVAILABLE = torch.tensor([9, 4, 11, 6])
 REPEAT = torch.tensor(-2.0)
 
 
@@ -23,8 +25,19 @@ def inputs(interests: int = 1):
     return users, items, shares, REPEAT.clone().requires_grad_()
 
 
+def predictions_of(users, shares):
+    return Predictions(users, shares, TARGETS, AVAILABLE, SEEN_POSITIONS, SEEN_ROWS)
+
+
+def catalog_softmax(*, repeats, dtype=torch.float32):
+    return CatalogSoftmax.over(ARRIVALS, OFFSETS, ITEMS, repeats=repeats, dtype=dtype)
+
+
 def obvious_logits(users, items, shares, repeat, *, repeats):
-    logits = torch.logsumexp(users @ items.T + shares.unsqueeze(-1), dim=1) + OFFSET
+    absent = torch.full((4, ITEMS + 1), OUT)
+    for position, available in enumerate(AVAILABLE.tolist()):
+        absent[position, ARRIVALS[:available]] = OFFSETS[:available]
+    logits = torch.logsumexp(users @ items.T + shares.unsqueeze(-1), dim=1) + absent
     seen = torch.zeros_like(logits)
     seen[SEEN_POSITIONS, SEEN_ROWS] = 1.0
     if not repeats:
@@ -35,11 +48,10 @@ def obvious_logits(users, items, shares, repeat, *, repeats):
 @pytest.mark.parametrize("repeats", [True, False])
 @pytest.mark.parametrize("interests", [1, 3])
 def test_the_catalogue_softmax_is_the_obvious_one(interests, repeats, monkeypatch):
-    """Loss, normaliser and all gradients equal those of a plain cross-entropy, chunk borders or not."""
+    """Loss, normaliser and all gradients equal those of a plain cross-entropy over what was there."""
     monkeypatch.setattr("model_export.training.losses._POSITIONS_AT_ONCE", 3)
     users, items, shares, repeat = inputs(interests)
-    softmax = CatalogSoftmax(OFFSET, repeats, torch.float32)
-    got = softmax(Predictions(users, shares, TARGETS, SEEN_POSITIONS, SEEN_ROWS), items, repeat)
+    got = catalog_softmax(repeats=repeats)(predictions_of(users, shares), items, repeat)
     got_gradients = torch.autograd.grad(got.loss, [users, items, *([repeat] if repeats else [])])
     logits = obvious_logits(users, items, shares, repeat, repeats=repeats)
     expected = torch.nn.functional.cross_entropy(logits, TARGETS)
@@ -53,9 +65,9 @@ def test_the_catalogue_softmax_is_the_obvious_one(interests, repeats, monkeypatc
 def test_bfloat16_products_stay_close():
     """The loss in bfloat16 is within a percent."""
     users, items, shares, repeat = inputs()
-    predictions = Predictions(users, shares, TARGETS, SEEN_POSITIONS, SEEN_ROWS)
-    exact = CatalogSoftmax(OFFSET, repeats=True, dtype=torch.float32)(predictions, items, repeat)
-    rough = CatalogSoftmax(OFFSET, repeats=True, dtype=torch.bfloat16)(predictions, items, repeat)
+    predictions = predictions_of(users, shares)
+    exact = catalog_softmax(repeats=True)(predictions, items, repeat)
+    rough = catalog_softmax(repeats=True, dtype=torch.bfloat16)(predictions, items, repeat)
     torch.testing.assert_close(rough.loss, exact.loss, rtol=0.02, atol=0.0)
 
 
@@ -64,8 +76,10 @@ def test_a_sample_of_everything_is_the_full_softmax(repeats):
     """With each item drawn as often as expected the sampled loss is the full one."""
     users, items, shares, repeat = inputs(2)
     everything = torch.arange(1, ITEMS)
-    sampled = SampledSoftmax(everything, torch.zeros(ITEMS - 1), repeats)
-    got = sampled(Predictions(users, shares, TARGETS, SEEN_POSITIONS, SEEN_ROWS), items, repeat)
+    full = catalog_softmax(repeats=repeats)
+    offsets = full.offsets_of(torch.arange(ITEMS + 1))
+    sampled = SampledSoftmax(everything, torch.zeros(ITEMS - 1), full.column_N[everything], offsets, repeats)
+    got = sampled(predictions_of(users, shares), items, repeat)
     logits = obvious_logits(users, items, shares, repeat, repeats=repeats)
     torch.testing.assert_close(got.loss, torch.nn.functional.cross_entropy(logits, TARGETS))
     torch.testing.assert_close(got.log_sum, torch.logsumexp(logits, dim=1).detach())

@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.training.training_rows import length_bucketed_batches, training_batch, training_rows
+from model_export.training.training_rows import EventLabels, length_bucketed_batches, training_batch, training_rows
 from tests.small_data import dataset_of
 
 DATA = dataset_of([[(1, 10), (2, 20, 1), (3, 35), (4, 95, 2)], [(2, 15)]], items=5)
-NO_OUTCOMES = np.zeros(5, np.int64)
+LABELS = EventLabels(DATA.action_ids, np.array([1, 2, 3, 5, 2]))
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(1, 9))
@@ -34,18 +34,19 @@ def test_every_event_is_a_target_once_with_enough_before_it(lengths, history_len
 def test_a_batch_predicts_each_event_from_those_before():
     """Inputs are shifted against targets; ages count back from the last target; the start token has its own targets."""
     rows = training_rows(DATA.user_offsets[:-1], DATA.user_offsets[1:], 10)
-    batch = training_batch(DATA, rows, np.array([0, 1]), DATA.action_ids, np.array([3, 2]))
+    batch = training_batch(DATA, rows, np.array([0, 1]), LABELS, np.array([3, 2]))
     assert batch.rows_BH.tolist() == [[1, 2, 3], [0, 0, 0]]
     assert batch.actions_BH.tolist() == [[0, 1, 0], [0, 0, 0]]
     assert batch.age_s_BH.tolist() == [[85.0, 75.0, 60.0], [0.0, 0.0, 0.0]]
     assert batch.targets_BL.tolist() == [[4, 2, 3, 4], [3, 0, 0, 0]]
     assert batch.outcomes_BL.tolist() == [[2, 1, 0, 2], [0, 0, 0, 0]]
+    assert batch.available_BL.tolist() == [[5, 2, 3, 5], [3, 0, 0, 0]]
 
 
 def test_a_single_event_still_has_a_column_of_history():
     """A batch of users with one event predicts it from the start token."""
     rows = training_rows(DATA.user_offsets[:-1], DATA.user_offsets[1:], 10)
-    batch = training_batch(DATA, rows, np.array([1]), NO_OUTCOMES, np.array([4]))
+    batch = training_batch(DATA, rows, np.array([1]), LABELS, np.array([4]))
     assert batch.rows_BH.tolist() == [[0]]
     assert batch.targets_BL.tolist() == [[2, 0]]
 
@@ -53,7 +54,7 @@ def test_a_single_event_still_has_a_column_of_history():
 def test_a_later_window_counts_only_its_new_targets():
     """What an earlier window has predicted is history in the next."""
     rows = training_rows(np.array([0]), np.array([4]), 2)
-    batch = training_batch(DATA, rows, np.array([1]), NO_OUTCOMES, np.array([4]))
+    batch = training_batch(DATA, rows, np.array([1]), LABELS, np.array([4]))
     assert batch.rows_BH.tolist() == [[2, 3]]
     assert batch.targets_BL.tolist() == [[0, 0, 4]]
 
@@ -70,7 +71,7 @@ def test_batches_hold_each_row_once_and_fit(lengths, positions, seed):
 def test_rows_among_a_subset_are_positions_in_it():
     """A batch for a part of the table points into that part."""
     rows = training_rows(DATA.user_offsets[:-1], DATA.user_offsets[1:], 10)
-    batch = training_batch(DATA, rows, np.array([0]), NO_OUTCOMES, np.array([0]))
+    batch = training_batch(DATA, rows, np.array([0]), LABELS, np.array([0]))
     needed = np.array([0, 1, 2, 3, 4])
     table = batch.rows_BH.new_tensor(needed)
     assert batch.with_rows_among(table).rows_BH.tolist() == batch.rows_BH.tolist()
