@@ -21,6 +21,10 @@ from model_export.pipeline import demo_steps, run_steps
 FOLDER: Final = Path("build/demo")
 READY_TIMEOUT_S: Final = 60.0
 SHOWN: Final = 10
+TIMEOUT_MS: Final = 5000
+"""Generous: the tour shows what a list looks like, and may run beside anything."""
+
+ATTEMPTS: Final = 5
 
 
 def main() -> int:
@@ -28,7 +32,18 @@ def main() -> int:
     code = run_steps(demo_steps(FOLDER))
     if code:
         return code
-    port = int(os.environ.get("SEQRANK_PORT", "0")) or _preferred_port()
+    try:
+        return _serve()
+    except KeyboardInterrupt:
+        return 0
+    except CommandError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve() -> int:
+    """Start the service, show the tour, and go on serving."""
+    port = _port()
     service = _start_service(port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10.0) as client:
@@ -41,13 +56,16 @@ def main() -> int:
             return 0
         print(f"\nServing on http://127.0.0.1:{port} (docs: /docs). Ctrl-C ends it.", flush=True)
         return service.wait()
-    except KeyboardInterrupt:
-        return 0
-    except CommandError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 2
     finally:
         _stop(service)
+
+
+def _port() -> int:
+    given = os.environ.get("SEQRANK_PORT", "0")
+    if not given.isdigit():
+        message = f"SEQRANK_PORT is {given!r}, expected a port number"
+        raise CommandError(message)
+    return int(given) or _preferred_port()
 
 
 def _preferred_port() -> int:
@@ -117,19 +135,32 @@ def _tour(client: httpx.Client, items: dict[str, dict[str, Any]]) -> bool:
         for answer in (before, after)
     ]
     print(f"\n“{second['category']}” in the first {SHOWN}: {gained[0]} before the click, {gained[1]} after it.")
-    client.delete(f"/users/{user}").raise_for_status()
+    _answer(client, "DELETE", f"/users/{user}")
     return bool(gained[1] > gained[0])
 
 
 def _click(client: httpx.Client, user: str, item: dict[str, Any]) -> None:
-    client.post("/feedback", json={"user": user, "item": item["item_id"]}).raise_for_status()
+    event = {"id": f"{user}-{item['item_id']}", "user": user, "item": item["item_id"]}
+    _answer(client, "POST", "/feedback", event)
 
 
 def _rank(client: httpx.Client, user: str) -> dict[str, Any]:
-    answer = client.post("/rank", json={"user": user, "top_k": SHOWN, "exclude_seen": True})
-    answer.raise_for_status()
-    ranked: dict[str, Any] = answer.json()
-    return ranked
+    request = {"user": user, "top_k": SHOWN, "exclude_seen": True, "timeout_ms": TIMEOUT_MS, "strict": True}
+    return _answer(client, "POST", "/rank", request)
+
+
+def _answer(client: httpx.Client, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the answer; where the service asks for it, try again."""
+    for attempt in range(1, ATTEMPTS + 1):
+        answer = client.request(method, path, json=body)
+        if answer.is_success or "retry-after" not in answer.headers or attempt == ATTEMPTS:
+            break
+        time.sleep(1.0)
+    content: dict[str, Any] = answer.json()
+    if not answer.is_success:
+        message = f"{method} {path} was answered with {answer.status_code}: {content['error']}"
+        raise CommandError(message)
+    return content
 
 
 def _show(title: str, answer: dict[str, Any], items: dict[str, dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from app.api import error_responses, id_in_path, items, openapi, probes, users
 from app.api.admission import BUDGET_SHARE, Admission
 from app.api.edge import Edge, Lane
 from app.api.feedback import FeedbackEndpoint
+from app.api.id_in_path import sound_id
 from app.api.openapi import answers_of, body_of, one_or_many, schema_ref
 from app.api.rank import RankEndpoint
 from app.api.rank_query import RankLimits
@@ -132,13 +133,13 @@ def _add_feedback(app: FastAPI, feedback: FeedbackEndpoint) -> None:
 def _add_users(app: FastAPI, service: Service) -> None:
     @app.get("/users/{user:id}", summary="Recent behaviour, newest first", tags=["behaviour"],
              responses=answers_of("UserAnswer", *_EVERY, 422))  # fmt: skip
-    async def show_user(user: Name) -> Response:
-        return (await users.show_user(service, user)).as_response()
+    async def show_user(request: Request, user: Name) -> Response:
+        return (await users.show_user(service, sound_id(request.scope, user))).as_response()
 
     @app.delete("/users/{user:id}", summary="Forget the user everywhere", tags=["behaviour"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 422))  # fmt: skip
-    async def forget_user(user: Name) -> Response:
-        return (await users.forget_user(service, user)).as_response()
+    async def forget_user(request: Request, user: Name) -> Response:
+        return (await users.forget_user(service, sound_id(request.scope, user))).as_response()
 
 
 def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
@@ -152,13 +153,13 @@ def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
 
     @app.get("/items/{item:id}", summary="What is known of an item", tags=["items"],
              responses=answers_of("ItemAnswer", *_EVERY, 404, 422))  # fmt: skip
-    async def show_item(item: Name) -> Response:
-        return (await items.show_item(service, item)).as_response()
+    async def show_item(request: Request, item: Name) -> Response:
+        return (await items.show_item(service, sound_id(request.scope, item))).as_response()
 
     @app.delete("/items/{item:id}", summary="Delete an item", tags=["items"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 404, 422))  # fmt: skip
-    async def delete_item(item: Name) -> Response:
-        return (await items.delete_item(service, item)).as_response()
+    async def delete_item(request: Request, item: Name) -> Response:
+        return (await items.delete_item(service, sound_id(request.scope, item))).as_response()
 
 
 def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiLimits) -> None:

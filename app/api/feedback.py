@@ -63,5 +63,5 @@ def _event_of(entry: FeedbackEvent, actions: Sequence[str], now_ms: int, *, path
         user=entry.user,
         item=entry.item,
         action=action_of(entry.action, actions, path=f"{path}action"),
-        timestamp_ms=timestamp_ms(entry.timestamp, now_ms=now_ms),
+        timestamp_ms=timestamp_ms(entry.timestamp, now_ms=now_ms, path=f"{path}timestamp"),
     )

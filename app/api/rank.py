@@ -11,10 +11,11 @@ from msgspec import UNSET, UnsetType
 from app.api.answers import HistoryUsed, RankAnswer, RankedItem
 from app.api.client_watch import ClientWatch
 from app.api.decoding import BodyDecoder
-from app.api.rank_query import RankLimits, query_of, refuse_misspelt_items
+from app.api.rank_query import RankLimits, query_of, refuse_misspelt
 from app.api.reply import Reply, json_reply
 from app.api.request_ids import new_request_id
-from app.api.schemas import RankRequest
+from app.api.schemas import ExactRankRequest, RankRequest
+from app.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,8 @@ class RankEndpoint:
         self._service = service
         self._observer = observer
         self._limits = limits
-        self._decoder: BodyDecoder[RankRequest] = BodyDecoder(RankRequest)
+        self._exact: BodyDecoder[RankRequest] = BodyDecoder(ExactRankRequest)
+        self._lenient: BodyDecoder[RankRequest] = BodyDecoder(RankRequest)
 
     async def __call__(self, body: bytes, receive: Receive, started_s: float, model: str | None = None) -> Reply:
         """Return the list as JSON.
@@ -48,9 +50,7 @@ class RankEndpoint:
         # refused before a byte is parsed: a refusal must cost less than an answer
         serving.line.refuse_if_full()
         timer = self._observer.timer()
-        request = self._decoder.decode(body)
-        if request.items is None:
-            refuse_misspelt_items(body)
+        request = self._decoded(body)
         query = query_of(
             request, limits=self._limits, actions=serving.actions, columns=serving.columns, started_s=started_s
         )
@@ -63,6 +63,15 @@ class RankEndpoint:
         self._observer.ranked(ranking, timer, took_s=took_s, request_id=request_id, user=query.user)
         reply.headers.append((b"server-timing", _server_timing(timer)))
         return reply
+
+    def _decoded(self, body: bytes) -> RankRequest:
+        """Read the body; only one with unknown members, or a wrong one, is read twice."""
+        try:
+            return self._exact.decode(body)
+        except InvalidRequest:
+            request = self._lenient.decode(body)
+            refuse_misspelt(body)
+            return request
 
     async def _rank(self, serving: Serving, query: RankQuery, timer: Laps, receive: Receive) -> Ranking:
         """Rank; under load, stop as soon as the client has left, so that its place goes to someone who waits."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import numpy as np
 
-from app.api.schemas import CandidateItem
+from app.api.schemas import CandidateItem, RankRequest
 from app.contract.events import NO_HISTORY, StoredHistory
 from app.contract.identity import keys_of
 from app.errors import EmptyCandidates, InvalidRequest
@@ -22,11 +22,19 @@ from app.selection.list_rules import ListRules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from app.api.schemas import HistoryEvent, RankRequest
+    from app.api.schemas import HistoryEvent
 
 DEFAULT_TOP_K = 20
 NEARLY = 0.75
-"""How like ``items`` a name has to be to be taken for a mistake; see `difflib.get_close_matches`."""
+"""How like a field's a name has to be to be taken for a mistake; see `difflib.get_close_matches`."""
+
+SHORTEST_MISSPELT = 4
+"""Shorter names are like many."""
+
+SECONDS = range(1_000_000_000, 10_000_000_000)
+"""Epoch seconds from 2001 to 2286; as milliseconds they are days of early 1970, and nobody's clicks."""
+
+_FIELDS = RankRequest.__struct_fields__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +69,7 @@ def query_of(
     if request.user is None and request.history is None:
         raise InvalidRequest("neither user nor history is given, expected one of them", path="user")
     item_ids, texts = _candidates(request.items, limits.max_items)
-    now_ms = time.time_ns() // 1_000_000 if request.timestamp is None else int(request.timestamp)
+    now_ms = timestamp_ms(request.timestamp, now_ms=time.time_ns() // 1_000_000, path="timestamp")
     timeout_ms = limits.timeout_ms if request.timeout_ms is None else request.timeout_ms
     return RankQuery(
         budget=Budget(started_s, timeout_ms / 1000.0),
@@ -77,13 +85,16 @@ def query_of(
     )
 
 
-def refuse_misspelt_items(body: bytes) -> None:
-    """Refuse a request whose candidates stand under a name that nobody reads: it would rank the whole catalogue.
+def refuse_misspelt(body: bytes) -> None:
+    """Refuse a request with a member whose name is nearly that of a field: what it asks for would be passed over.
 
     Other unknown members are ignored, because a Metarank event has some.
 
+    Args:
+        body: A rank request that is right but for unknown members.
+
     Raises:
-        InvalidRequest: If a member's name is nearly ``items``.
+        InvalidRequest: If there is such a member.
     """
     try:
         names = list(msgspec.json.decode(body))
@@ -91,13 +102,26 @@ def refuse_misspelt_items(body: bytes) -> None:
         # what is not UTF-8, or too deep, inside of a member that nobody reads is ignored like the member
         return
     for name in names:
-        if name != "items" and get_close_matches(name.lower(), ["items"], cutoff=NEARLY):
-            raise InvalidRequest("there is no such field, expected items, or none for the whole catalogue", path=name)
+        if name in _FIELDS or len(name) < SHORTEST_MISSPELT:
+            continue
+        near = get_close_matches(name.lower(), _FIELDS, n=1, cutoff=NEARLY)
+        if near:
+            whole = ", or none for the whole catalogue" if near == ["items"] else ""
+            raise InvalidRequest(f"there is no such field, expected {near[0]}{whole}", path=name)
 
 
-def timestamp_ms(value: int | str | None, *, now_ms: int) -> int:
-    """Return a timestamp of a request as epoch milliseconds."""
-    return now_ms if value is None else int(value)
+def timestamp_ms(value: int | str | None, *, now_ms: int, path: str) -> int:
+    """Return a timestamp of a request as epoch milliseconds.
+
+    Raises:
+        InvalidRequest: If it must be in seconds, see `SECONDS`.
+    """
+    if value is None:
+        return now_ms
+    milliseconds = int(value)
+    if milliseconds in SECONDS:
+        raise InvalidRequest(f"{value} looks like seconds, expected epoch milliseconds ({value}000)", path=path)
+    return milliseconds
 
 
 def action_of(name: str | None, actions: Sequence[str], *, path: str) -> str:
@@ -144,7 +168,10 @@ def _history(events: list[HistoryEvent], actions: Sequence[str], most: int) -> S
     if not events:
         return NO_HISTORY
     names = [action_of(event.action, actions, path=f"history[{at}].action") for at, event in enumerate(events)]
-    timestamps = np.array([int(event.timestamp) for event in events], np.int64)
+    timestamps = np.array(
+        [timestamp_ms(event.timestamp, now_ms=0, path=f"history[{at}].timestamp") for at, event in enumerate(events)],
+        np.int64,
+    )
     order = np.argsort(timestamps, kind="stable")
     return StoredHistory(
         item_keys_E=keys_of([event.item for event in events])[order],

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.api.rank_query import DEFAULT_TOP_K
+from app.api.schemas import FeedbackEvent, ItemChange, RankRequest
 from model_export.__main__ import COMMANDS
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +42,14 @@ def test_the_settings_of_the_readme_are_those_of_the_operations_page() -> None:
     operations = (ROOT / "docs" / "operations.md").read_text("utf-8").splitlines()
     assert rows
     assert [row for row in rows if row not in operations] == []
+
+
+def test_the_interface_page_names_every_field() -> None:
+    """Each field that a request may have, and its default length of a list, stand in ``docs/api.md``."""
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    fields = {*RankRequest.__struct_fields__, *FeedbackEvent.__struct_fields__, *ItemChange.__struct_fields__}
+    assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
+    assert f"**{DEFAULT_TOP_K}**" in page
 
 
 def test_the_service_installs_without_torch() -> None:

@@ -242,3 +242,40 @@ async def test_every_schema_of_the_document_resolves(house):
     assert {"200", "400", "401", "404", "413", "422", "429", "503", "504"} <= set(rank["responses"])
     assert "HTTPValidationError" not in text
     assert (await house.client.get("/docs")).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize("path", ["/users/ada", "/items/i1"])
+async def test_a_slash_at_the_end_is_not_part_of_an_id(house, method, path):
+    """Forgetting ``ada/`` would forget nobody and say that it did; a slash that is meant is percent-encoded."""
+    answer = await house.client.request(method, f"{path}/")
+    assert answer.status_code == 422
+    assert "%2F" in answer.json()["error"]
+    assert (await house.client.get("/users/ada%2F")).json()["user"] == "ada/"
+
+
+async def test_an_id_in_a_path_is_utf_8(house):
+    """Bytes that are no UTF-8 would all be one and the same user."""
+    answer = await house.client.get("/users/%ff")
+    assert (answer.status_code, answer.json()["error"]) == (
+        422, "the id is not UTF-8, expected percent-encoded UTF-8"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    ("/feedback", {"user": "u", "item": "i1", "event_id": "a"}),
+    ("/items", {"id": "i9", "text": "a chair", "price": 3}),
+])  # fmt: skip
+async def test_events_and_items_have_no_other_members(house, path, body):
+    """What nobody reads would be lost: an event's id under another name makes a repetition count twice."""
+    answer = await house.client.request("PUT" if path == "/items" else "POST", path, json=body)
+    assert answer.status_code == 422
+    assert list(body)[-1] in answer.json()["error"]
+
+
+async def test_feedback_in_seconds_is_refused(house):
+    """An event of 2023 is not stored as one of January 1970."""
+    answer = await house.client.post("/feedback", json=[{"user": "u", "item": "i1", "timestamp": 1_700_000_000}])
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("[0].timestamp: 1700000000 looks like seconds")
+    assert (await house.client.get("/users/u")).json()["events"] == []

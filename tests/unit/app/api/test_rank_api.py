@@ -52,10 +52,36 @@ async def test_misspelt_items_do_not_rank_the_whole_catalogue(house, name):
     assert answer.json()["error"] == f"{name}: there is no such field, expected items, or none for the whole catalogue"
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("Items", "items"), ("topk", "top_k"), ("timeout", "timeout_ms"), ("exclude-seen", "exclude_seen")],
+)
+async def test_a_misspelt_field_is_not_passed_over(house, name, meant):
+    """A member that is nearly a field is named, with candidates or without."""
+    for items in ({"items": ["i1"]}, {}):
+        answer = await house.rank(user="u", **items, **{name: 1})
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith(f"{name}: there is no such field, expected {meant}")
+
+
 async def test_other_unknown_members_are_ignored(house):
     """What no field is like may be there, with candidates and without."""
-    for body in ({"user": "u", "session": 1, "fields": []}, {"user": "u", "items": ["i1"], "itmes": 1}):
-        assert (await house.rank(**body)).status_code == 200
+    for items in ({"items": ["i1"]}, {}):
+        assert (await house.rank(user="u", **items, session=1, fields=[], event="ranking", ids=3)).status_code == 200
+
+
+async def test_seconds_are_not_taken_for_milliseconds(house):
+    """A timestamp in seconds is refused wherever a rank request has one."""
+    event = {"item": "i1", "timestamp": 1_700_000_000_000}
+    for body, path in (
+        ({"user": "u", "timestamp": 1_700_000_000}, "timestamp"),
+        ({"history": [event, event | {"timestamp": "1700000000"}]}, "history[1].timestamp"),
+    ):
+        answer = await house.rank(items=["i1"], **body)
+        assert answer.status_code == 422
+        assert answer.json()["error"] == (
+            f"{path}: 1700000000 looks like seconds, expected epoch milliseconds (1700000000000)"
+        )
 
 
 async def test_the_whole_catalogue_has_no_positions(house):
