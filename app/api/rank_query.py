@@ -31,8 +31,8 @@ NEARLY = 0.75
 SHORTEST_MISSPELT = 4
 """Shorter names are like many."""
 
-SECONDS = range(1_000_000_000, 10_000_000_000)
-"""Epoch seconds from 2001 to 2286; as milliseconds they are days of early 1970, and nobody's clicks."""
+SECONDS = range(1_000_000_000, 2_200_000_000)
+"""Epoch seconds from 2001 to 2039; as milliseconds they are two weeks of January 1970, and nobody's clicks."""
 
 _FIELDS = RankRequest.__struct_fields__
 
