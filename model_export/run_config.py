@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from model_export.errors import CommandError
+from model_export.option_values import LARGEST_SEED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,24 +168,30 @@ def config_to_toml(config: RunConfig) -> str:
 
 
 def check_ranges(config: RunConfig) -> None:
-    """Refuse values that no run could work with.
+    """Refuse values that no run could work with; what is left open is fine.
 
     Raises:
         ConfigError: With the key, the value and what was expected.
     """
-    for key, (low, high) in _RANGES.items():
-        section, name = key.split(".")
-        value = getattr(getattr(config, section), name)
+    for key, (low, high) in RANGES.items():
+        value = _read(config, key)
         if value is not None and not low <= value <= high:
             raise ConfigError(f"{key} is {value}, expected {low} to {high}")
     for key, allowed in _CHOICES.items():
-        section, _, name = key.rpartition(".")
-        value = getattr(getattr(config, section) if section else config, name)
+        value = _read(config, key)
         if value not in allowed:
             raise ConfigError(f"{key} is {value!r}, expected one of {', '.join(allowed)}")
+    heads, width = config.model.heads, config.model.width
+    if width is not None and width % heads:
+        raise ConfigError(f"model.heads is {heads}, expected a divisor of model.width, which is {width}")
 
 
-_RANGES: dict[str, tuple[float, float]] = {
+def _read(config: RunConfig, key: str) -> Any:
+    section, _, name = key.rpartition(".")
+    return getattr(getattr(config, section) if section else config, name)
+
+
+RANGES: Final[dict[str, tuple[float, float]]] = {
     "model.width": (4, 4096),
     "model.vector_width": (4, 4096),
     "model.blocks": (1, 64),
@@ -198,16 +205,27 @@ _RANGES: dict[str, tuple[float, float]] = {
     "text.width": (1, 8192),
     "text.max_tokens": (4, 8192),
     "text.lora_rank": (1, 1024),
+    "text.learning_rate": (0.0, 1.0),
     "text.items_per_step": (1, 1_000_000),
     "training.learning_rate": (0.0, 1.0),
+    "training.weight_decay": (0.0, 100.0),
+    "training.delta_weight_decay": (0.0, 100.0),
+    "training.warm_up_steps": (0, 1_000_000_000),
+    "training.clip_norm": (1e-6, float("inf")),
     "training.averaging": (0.0, 0.99999),
     "training.max_epochs": (1, 100_000),
+    "training.max_minutes": (0.0, float("inf")),
     "training.patience": (1, 100_000),
     "training.negatives": (1, 1_000_000),
     "training.positions_per_batch": (1, 10_000_000),
     "training.validation_targets": (1, 1_000_000_000),
+    "training.full_softmax_items": (0, 1_000_000_000),
+    "training.objective_weight": (0.0, 1000.0),
+    "seed": (0, LARGEST_SEED),
 }
-_CHOICES: dict[str, tuple[str, ...]] = {
+"""Least and greatest value of every number, by ``section.key``."""
+
+_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "model.encoder": ("transformer", "gru", "lstm"),
     "text.mode": ("frozen", "lora", "full"),
     "training.precision": ("auto", "bfloat16", "float32"),

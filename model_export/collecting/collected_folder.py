@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from app.contract.identity import keys_of
 from model_export.data import columns
 from model_export.errors import DataError
+from model_export.own_folder import refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 STATE_FILE: Final = "collected.json"
 PARTS_FOLDER: Final = "parts"
 STATE_FORMAT: Final = 1
+
+_LOCK_FILE: Final = ".lock"
+_STATE_DRAFT: Final = f".{STATE_FILE}.draft"
+_PART_NAME: Final = re.compile(r"part-\d{6,}\.parquet")
 
 EVENT_KEY: Final = "event_key"
 RECEIVED: Final = "received"
@@ -61,14 +67,16 @@ class CollectedFolder:
         events: How many events the parts hold.
 
     Raises:
-        DataError: If another process uses the folder, or the state is damaged.
+        DataError: If the folder holds files that are not collect's, another process uses it, or the state is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._parts = folder / PARTS_FOLDER
-        self._parts.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._refuse_what_is_not_ours()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(folder / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._parts.mkdir(exist_ok=True)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -80,7 +88,7 @@ class CollectedFolder:
         self.events: int = state["events"]
         self._files: list[str] = state["files"]
         for path in self._parts.iterdir():
-            if path.name not in self._files:
+            if path.name not in self._files and _PART_NAME.fullmatch(path.name):
                 path.unlink()
         self._known = self._read_known()
 
@@ -128,6 +136,18 @@ class CollectedFolder:
         _flush(self._folder)
         return merged
 
+    def _refuse_what_is_not_ours(self) -> None:
+        """Refuse a folder without a state, unless it is new or a run was killed before it wrote its first state.
+
+        Such a run made its lock before anything else; so parts without a lock are somebody else's.
+        """
+        if (self._folder / STATE_FILE).exists():
+            self._read_state()
+            return
+        left_by_a_kill = {_LOCK_FILE, PARTS_FOLDER, _STATE_DRAFT} if (self._folder / _LOCK_FILE).exists() else set()
+        refuse_foreign(self._folder, left_by_a_kill.__contains__, "from an earlier collect")
+        refuse_foreign(self._parts, lambda name: bool(_PART_NAME.fullmatch(name)), "a part of an earlier collect")
+
     def _read_state(self) -> dict[str, Any]:
         path = self._folder / STATE_FILE
         try:
@@ -142,7 +162,7 @@ class CollectedFolder:
 
     def _write_state(self) -> None:
         path = self._folder / STATE_FILE
-        draft = path.with_name(f".{STATE_FILE}.draft")
+        draft = path.with_name(_STATE_DRAFT)
         state = {
             "format": STATE_FORMAT,
             "offsets": self.offsets,

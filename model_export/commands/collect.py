@@ -2,8 +2,9 @@ r"""Drain the service's event log to Parquet, each event exactly once.
 
 Writes OUTPUT/parts/*.parquet and OUTPUT/collected.json (what counts, and where to go on), then merges the parts into
 OUTPUT/interactions.parquet, which `prepare --format csv --input OUTPUT` reads. Run it again, as often as you like, at
-least once in the log's retention time: it goes on where it stopped, also after a kill. With --bundle the items of that
-bundle are written beside it, so that a model can be trained from this folder alone.
+least once in the log's retention time: it goes on where it stopped, also after a kill. OUTPUT is a new folder or
+one that collect has written. With --bundle the items of that bundle are written beside it, so that a model can be
+trained from this folder alone.
 
 Example:
   python -m model_export collect --redis redis://localhost:6379/0 --output build/collected --bundle build/demo/bundle

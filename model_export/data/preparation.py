@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +14,7 @@ from model_export.data import columns
 from model_export.data.impressions import IMPRESSIONS_SCHEMA
 from model_export.data.interaction_table import InteractionTable
 from model_export.data.item_table import build_item_table, items_named_by_id
-from model_export.data.prepared_folder import REPORT_FILE, new_prepared_folder
+from model_export.data.prepared_folder import new_prepared_folder, write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +82,7 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
         }
         if source.impressions is not None:
             counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
-        (folder / REPORT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(counts)) + b"\n")
+        write_report(folder, counts)
     return counts
 
 

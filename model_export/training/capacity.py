@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from model_export.run_config import check_ranges
+
 if TYPE_CHECKING:
     from model_export.data.statistics import DataStatistics
     from model_export.run_config import RunConfig
@@ -55,11 +57,15 @@ def history_length_for(statistics: DataStatistics) -> int:
 
 
 def resolved(config: RunConfig, statistics: DataStatistics) -> RunConfig:
-    """Return the configuration with every choice made; what it says already stays."""
+    """Return the configuration with every choice made; what it says already stays.
+
+    Raises:
+        ConfigError: If what was said does not go with what was chosen.
+    """
     model, training = config.model, config.training
     capacity = capacity_for(statistics)
     use_time = statistics.timestamps_are_real if model.use_time is None else model.use_time
-    return replace(
+    made = replace(
         config,
         model=replace(
             model,
@@ -76,3 +82,5 @@ def resolved(config: RunConfig, statistics: DataStatistics) -> RunConfig:
             positions_per_batch=training.positions_per_batch or batch_size_for(statistics),
         ),
     )
+    check_ranges(made)
+    return made

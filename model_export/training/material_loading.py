@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from model_export.data.dataset import read_dataset
+from model_export.data.prepared_folder import TEXT_CACHE_FOLDER
 from model_export.data.splits import split_by_name
 from model_export.data.statistics import statistics_of
+from model_export.training.capacity import resolved
 from model_export.training.item_texts import encode_item_texts
 from model_export.training.material import TrainingMaterial, event_counts
 from model_export.training.outcomes import outcomes_of
@@ -19,26 +21,28 @@ if TYPE_CHECKING:
 
     from model_export.run_config import RunConfig
 
-_TEXT_CACHE: Final = ".text_vectors"
-"""Beside the prepared data, so that every run on it shares the encoded texts."""
-
 
 def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], None]) -> TrainingMaterial:
-    """Read, split, describe and encode.
+    """Read, split, describe and encode; nothing is written for a configuration that does not go with the data.
 
     Args:
         data_folder: What ``prepare`` wrote.
         config: Its split and text encoder are what counts.
         note: Told in a sentence what the data looks like.
+
+    Raises:
+        DataError: If the folder is not what ``prepare`` or ``simulate`` wrote.
+        ConfigError: If the configuration does not go with the data.
     """
     data, split = split_by_name(read_dataset(data_folder), config.split)
     statistics = statistics_of(data)
+    resolved(config, statistics)
     times = "timestamps are real" if statistics.timestamps_are_real else "only the order is known: times are ignored"
     note(f"{statistics.users} users, {statistics.items} items, {statistics.events} events; {times}")
     texts = encode_item_texts(
         data.item_texts(),
         config.text,
-        cache_folder=data_folder / _TEXT_CACHE,
+        cache_folder=data_folder / TEXT_CACHE_FOLDER,
         known_positions=np.flatnonzero(event_counts(data, split.train_ends)) - 1,
     )
     return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))

@@ -208,3 +208,27 @@ def test_a_folder_is_collected_into_by_one_at_a_time(valkey_url, tmp_path, capsy
     assert collect(valkey_url, tmp_path) == 2
     os.close(lock)
     assert "in use by another collect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "foreign", ["interactions.parquet", "parts/part-000001.parquet", "parts/notes.txt"], ids=["data", "part", "notes"]
+)
+def test_a_folder_that_collect_has_not_written_is_refused_untouched(foreign, tmp_path, capsys):
+    """Prepared data, or any other file, is neither overwritten nor removed, and nothing is added."""
+    folder = tmp_path / "shop"
+    (folder / foreign).parent.mkdir(parents=True)
+    (folder / foreign).write_text("mine")
+    assert collect("redis://127.0.0.1:1", folder) == 2
+    assert "which is not from an earlier collect; name an empty or new folder" in capsys.readouterr().err
+    assert [path for path in folder.rglob("*") if path.is_file()] == [folder / foreign]
+    assert (folder / foreign).read_text() == "mine"
+
+
+async def test_a_run_that_was_killed_before_its_first_state_goes_on(valkey_url, tmp_path):
+    """A lock and a part without a state are what a kill left: the part is collected again."""
+    await log_events(valkey_url, range(10))
+    (tmp_path / "parts").mkdir()
+    (tmp_path / ".lock").touch()
+    (tmp_path / "parts" / "part-000001.parquet").write_bytes(b"half")
+    assert collect(valkey_url, tmp_path) == 0
+    assert len(collected_ids(tmp_path)) == 10

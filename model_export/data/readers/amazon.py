@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 
 from model_export.data import columns
+from model_export.data.readers.input_bytes import open_bytes
 from model_export.data.readers.json_lines import read_json_lines
 from model_export.data.readers.raw_rows import RawRows, RawSource, RowBatches
 from model_export.errors import DataError
@@ -130,7 +131,7 @@ def _only(found: list[Path], folder: Path, what: str) -> Path:
 
 
 def _edition_of(reviews: Path) -> _Edition:
-    with pa.input_stream(str(reviews), compression="detect") as stream:
+    with open_bytes(reviews) as stream:
         line = io.BufferedReader(stream).readline()
     if not line.strip():
         raise DataError(f"{reviews.name} is empty, expected one JSON object a line")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from model_export.data.readers.input_bytes import open_bytes
 from model_export.data.readers.raw_rows import RawRows, RowBatches
 from model_export.errors import DataError
 
@@ -71,7 +72,7 @@ def read_delimited(path: Path, layout: Layout, bad_rows: BadRows) -> RowBatches:
     position = _RecordPosition(next_record=1 if layout.names is not None else 2)
     found_any = False
     try:
-        with _open_bytes(path) as stream:
+        with open_bytes(path) as stream:
             for batch in _open_reader(stream, names, layout, skipped):
                 lines = position.lines_of(batch, skipped, layout)
                 rows = _without_blank_lines(path.name, names, lines, batch)
@@ -82,11 +83,6 @@ def read_delimited(path: Path, layout: Layout, bad_rows: BadRows) -> RowBatches:
         raise _unreadable(path, layout, error) from error
     if not found_any and not skipped.newlines_of_record:
         raise DataError(f"{path.name} has no rows, expected at least one")
-
-
-def _open_bytes(path: Path) -> IO[bytes]:
-    compressed: IO[bytes] = pa.input_stream(str(path), compression="detect")
-    return compressed
 
 
 def _open_reader(stream: Any, names: list[str], layout: Layout, skipped: _SkippedRecords) -> Any:
@@ -166,8 +162,8 @@ def _without_blank_lines(file: str, names: list[str], lines: Int64Array, batch: 
 
 
 def _first_line(path: Path, layout: Layout) -> str:
-    with _open_bytes(path) as stream:
-        beginning = stream.read(1 << 16)
+    with open_bytes(path) as stream:
+        beginning: bytes = stream.read(1 << 16)
     if not beginning.strip():
         raise DataError(f"{path.name} is empty, expected a header line and rows")
     first = beginning.splitlines()[0]
@@ -181,8 +177,8 @@ def _unreadable(path: Path, layout: Layout, error: Exception) -> DataError:
     """Turn pyarrow's words into a sentence, naming the line that is not text of this encoding if there is one."""
     if "empty" in str(error).lower() and path.stat().st_size == 0:
         return DataError(f"{path.name} is empty, expected rows")
-    with _open_bytes(path) as stream:
-        for number, line in enumerate(io.BufferedReader(stream), start=1):  # type: ignore[type-var]
+    with open_bytes(path) as stream:
+        for number, line in enumerate(io.BufferedReader(stream), start=1):
             try:
                 line.decode(layout.encoding)
             except UnicodeDecodeError as cause:

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from model_export.data.readers.input_bytes import open_bytes
 from model_export.data.readers.raw_rows import RawRows, RowBatches
 from model_export.errors import DataError
 
@@ -40,7 +41,7 @@ def read_json_lines(
         DataError: If the file has no rows, is one JSON array, or lacks a required member.
     """
     found_any = False
-    with pa.input_stream(str(path), compression="detect") as stream:
+    with open_bytes(path) as stream:
         numbered = enumerate(io.BufferedReader(stream), start=1)
         while lines := list(islice(numbered, LINES_A_BATCH)):
             if lines[0][0] == 1 and lines[0][1].lstrip().startswith(b"["):

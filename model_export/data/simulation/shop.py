@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from model_export.data import columns
 from model_export.data.dataset import read_dataset
 from model_export.data.interaction_table import SCHEMA
-from model_export.data.prepared_folder import new_prepared_folder
+from model_export.data.prepared_folder import new_prepared_folder, write_report
 from model_export.data.simulation.catalogue import Catalogue, describe, make_catalogue
 from model_export.data.simulation.choice import ACTIONS
 from model_export.data.simulation.shoppers import DAY_MS, Behaviour, Timetable, behave, make_timetable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.contract.tensors import Int64Array
+    from model_export.data.dataset import Dataset
 
 END_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z, when the simulated shop's log ends."""
@@ -51,30 +52,33 @@ class ShopOptions:
 
 
 def simulate(output: Path, options: ShopOptions) -> None:
-    """Write ``interactions.parquet``, ``items.parquet`` and ``truth.npz``.
+    """Write ``interactions.parquet``, ``items.parquet``, ``truth.npz`` and ``prepared.json``.
 
     Raises:
         DataError: If ``output`` holds other files.
     """
-    random = np.random.default_rng(options.seed)
-    catalogue = make_catalogue(
-        random,
-        items=options.items,
-        new_items=options.new_items,
-        available_between_ms=(
-            END_MS - LATE_ITEMS_APPEAR_DAYS[0] * DAY_MS,
-            END_MS - LATE_ITEMS_APPEAR_DAYS[1] * DAY_MS,
-        ),
-    )
-    item_table = describe(catalogue, random)
-    timetable = make_timetable(random, users=options.users, end_ms=END_MS, drift_share=options.drift_share)
-    behaviour = behave(random, catalogue, timetable)
     with new_prepared_folder(output) as folder:
+        random = np.random.default_rng(options.seed)
+        catalogue = make_catalogue(
+            random,
+            items=options.items,
+            new_items=options.new_items,
+            available_between_ms=(
+                END_MS - LATE_ITEMS_APPEAR_DAYS[0] * DAY_MS,
+                END_MS - LATE_ITEMS_APPEAR_DAYS[1] * DAY_MS,
+            ),
+        )
+        item_table = describe(catalogue, random)
+        timetable = make_timetable(random, users=options.users, end_ms=END_MS, drift_share=options.drift_share)
+        behaviour = behave(random, catalogue, timetable)
         pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
         pq.write_table(
             _interactions(item_table, timetable, behaviour), folder / columns.INTERACTIONS_FILE, compression="zstd"
         )
-        write_truth(folder, _truth(folder, catalogue, timetable, behaviour))
+        data = read_dataset(folder)
+        write_truth(folder, _truth(data, catalogue, timetable, behaviour))
+        counts = {"interactions": len(data.rows), "users": data.user_count, "items": data.item_count, "bad_rows": 0}
+        write_report(folder, counts)
 
 
 def user_name(user: int) -> str:
@@ -98,9 +102,8 @@ def _interactions(item_table: pa.Table, timetable: Timetable, behaviour: Behavio
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
-def _truth(folder: Path, catalogue: Catalogue, timetable: Timetable, behaviour: Behaviour) -> Truth:
+def _truth(data: Dataset, catalogue: Catalogue, timetable: Timetable, behaviour: Behaviour) -> Truth:
     """Bring the truth into the order of the split that readers will make of the files."""
-    data = read_dataset(folder)
     targets = leave_one_out(data).test
     number_of = {user_name(user): user for user in range(len(timetable.counts_U))}
     simulated: Int64Array = np.array([number_of[name] for name in data.user_ids])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from model_export.run_config import ModelConfig, RunConfig
+from model_export.run_config import ConfigError, ModelConfig, RunConfig
 from model_export.training.capacity import LONG, SHORT, SPARSE, resolved
 from tests.unit.model_export.training.small_material import small_material
 
@@ -50,3 +50,9 @@ def test_made_up_times_are_ignored():
     """Only the order counts where timestamps are not real."""
     assert resolved(RunConfig(), replace(GOODS, timestamps_are_real=False)).model.use_time is False
     assert resolved(RunConfig(), replace(GOODS, timestamps_are_real=True)).model.use_time is True
+
+
+def test_choices_that_do_not_go_with_a_setting_are_refused():
+    """Heads must divide the width that the data chose."""
+    with pytest.raises(ConfigError, match=r"model.heads is 3, expected a divisor of model.width, which is 128"):
+        resolved(RunConfig(model=ModelConfig(heads=3)), GOODS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from model_export.__main__ import main
 from tests.unit.model_export.data.raw_files import EVENTS, ITEMS, parquet_bytes
 
 if TYPE_CHECKING:
@@ -162,3 +163,23 @@ def test_an_earlier_preparation_is_replaced_and_other_files_are_not(prepare: Pre
         prepare("csv", files)
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
     assert (tmp_path / "out" / "interactions.parquet").exists()
+
+
+def test_texts_that_a_training_encoded_go_with_the_data(prepare: Prepare, tmp_path: Path) -> None:
+    """A cache of ours beside an earlier preparation is no reason to refuse."""
+    files: dict[str, str | bytes] = {"interactions.csv": EVENTS, "items.csv": ITEMS}
+    prepare("csv", files)
+    (tmp_path / "out" / ".text_vectors").mkdir()
+    assert prepare("csv", files).code == 0
+    assert not (tmp_path / "out" / ".text_vectors").exists()
+
+
+def test_raw_tables_are_not_taken_for_an_earlier_preparation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Preparing a folder into itself is refused, even if its files are called as ours are."""
+    raw = parquet_bytes({"user_id": ["u"], "item_id": ["a"], "timestamp": [1_600_000_000]})
+    (tmp_path / "interactions.parquet").write_bytes(raw)
+    assert main(["prepare", "--format", "csv", "--input", str(tmp_path), "--output", str(tmp_path)]) == 2
+    assert "has no prepared.json: its files are not prepared data" in capsys.readouterr().err
+    assert (tmp_path / "interactions.parquet").read_bytes() == raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -130,6 +131,7 @@ def test_no_interactions_file_is_refused(prepare: Prepare) -> None:
     [
         (("--encoding", "klingon"), "--encoding is 'klingon', expected a known one"),
         (("--delimiter", "ab"), "--delimiter is 'ab', expected one character"),
+        (("--text-columns", " ,"), "--text-columns is ' ,', expected names of item columns"),
         (("--max-bad-rows", "-1"), "--max-bad-rows is -1, expected 0 or more"),
     ],
 )
@@ -138,3 +140,21 @@ def test_senseless_options_are_refused(prepare: Prepare, options: tuple[str, ...
     done = prepare("csv", {"interactions.csv": EVENTS, "items.csv": ITEMS}, *options)
     assert done.code == 2
     assert sentence in done.said
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("content", "why"), [(b"no gzip", "incorrect header"), (gzip.compress(b"x" * 99)[:20], "Trunc")]
+)
+def test_a_broken_gz_is_named(prepare: Prepare, suffix: str, content: bytes, why: str) -> None:
+    """What is no gzip, or only the beginning of one, is refused by its name."""
+    done = prepare("csv", {f"interactions.{suffix}.gz": content, "items.csv": ITEMS})
+    assert done.code == 2
+    assert f"interactions.{suffix}.gz cannot be decompressed, expected a whole .gz file: " in done.said
+    assert why in done.said
+
+
+def test_a_broken_gz_of_amazon_is_named(prepare: Prepare) -> None:
+    """The same goes for reviews."""
+    done = prepare("amazon", {"reviews.json.gz": b"no gzip", "meta_x.json": "{}"})
+    assert (done.code, "reviews.json.gz cannot be decompressed" in done.said) == (2, True)

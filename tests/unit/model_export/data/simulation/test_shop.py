@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -220,11 +221,17 @@ def test_senseless_options_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_writes_the_three_files(tmp_path: Path) -> None:
-    """`simulate` leaves interactions, items and truth."""
+def test_the_command_writes_a_prepared_folder_with_its_truth(tmp_path: Path) -> None:
+    """`simulate` leaves interactions, items, their counts and the truth, and may be repeated."""
+    (tmp_path / "out").mkdir()
     assert main(["simulate", "--output", str(tmp_path / "out"), "--users", "20", "--items", "80"]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "interactions.parquet",
         "items.parquet",
         "truth.npz",
+        "prepared.json",
     }
+    counts = json.loads((tmp_path / "out" / "prepared.json").read_text("utf-8"))
+    events = pq.read_metadata(tmp_path / "out" / "interactions.parquet").num_rows
+    assert counts == {"interactions": events, "users": 20, "items": 80, "bad_rows": 0}
+    assert main(["simulate", "--output", str(tmp_path / "out"), "--users", "20", "--items", "80"]) == 0
