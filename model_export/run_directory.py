@@ -9,15 +9,33 @@ import platform
 import sys
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from model_export.errors import CommandError
+from model_export.own_folder import refuse_foreign
 from model_export.run_config import RunConfig, config_to_toml, read_run_config
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from io import TextIOWrapper
 
 _LIBRARIES: Final = ("torch", "transformers", "numpy", "pyarrow", "safetensors", "peft", "optuna")
+
+
+_OUR_NAMES: Final = frozenset(
+    {
+        "config.toml",
+        "environment.json",
+        "metrics.json",
+        "model.safetensors",
+        "selected.safetensors",
+        "text_encoder",
+        "checkpoints",
+        "tensorboard",
+        "log.txt",
+    }
+)
+_UNFINISHED: Final = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,15 @@ class RunDirectory:
         """What was printed, with times."""
         return self.folder / "log.txt"
 
+    def refuse_foreign(self) -> None:
+        """Refuse a folder in which somebody else's files lie, unless a run has begun there.
+
+        Raises:
+            DataError: If so, or if it is a file.
+        """
+        if not (self.config_file.is_file() and self.environment_file.is_file()):
+            refuse_foreign(self.folder, lambda name: name.removesuffix(_UNFINISHED) in _OUR_NAMES, "from a training")
+
     def write_config(self, config: RunConfig) -> None:
         """Write the resolved configuration."""
         write_text(self.config_file, config_to_toml(config))
@@ -118,8 +145,7 @@ class RunDirectory:
         return metrics
 
     def logger(self, *, quiet: bool = False) -> logging.Logger:
-        """Return a logger that prints lines and appends them, with times, to the log file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Return a logger that prints lines and appends them, with times, to the log file; the first makes it."""
         logger = logging.getLogger(f"model_export.run.{self.folder}")
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -129,7 +155,7 @@ class RunDirectory:
         if quiet:
             logger.addHandler(logging.NullHandler())
             return logger
-        to_file = logging.FileHandler(self.log_file, encoding="utf-8", delay=True)
+        to_file = _LateFile(self.log_file, encoding="utf-8", delay=True)
         to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
         logger.addHandler(to_file)
         to_screen = logging.StreamHandler(sys.stdout)
@@ -138,9 +164,17 @@ class RunDirectory:
         return logger
 
 
+class _LateFile(logging.FileHandler):
+    """A log file whose folder is made with the first line."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content at once."""
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = path.with_name(path.name + _UNFINISHED)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
     unfinished.write_text(text, "utf-8")
     unfinished.replace(path)

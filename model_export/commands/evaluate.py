@@ -17,6 +17,7 @@ import numpy as np
 
 from model_export.data.splits import LEAVE_ONE_OUT, SPLIT_NAMES
 from model_export.errors import CommandError
+from model_export.option_values import whole_number
 
 if TYPE_CHECKING:
     import argparse
@@ -40,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--known", choices=("train+validation", "train"), default="train+validation",
         help="what baselines know on the test set; train is what some papers do",
     )  # fmt: skip
-    parser.add_argument("--users", type=int, metavar="N", help="only a seeded sample of the questions")
+    parser.add_argument("--users", type=whole_number(1), metavar="N", help="only a seeded sample of the questions")
     parser.add_argument(
         "--impressions",
         metavar="PART",
         help="also AUC, MRR and nDCG over the impressions of a part (MIND: dev)",
     )
-    parser.add_argument("--device", default="cpu", help="where the run is scored: cpu, cuda (cpu)")
+    parser.add_argument("--device", default="cpu", help="where --run is scored: cpu, cuda, auto (cpu)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,12 +96,19 @@ def _over_impressions(arguments: argparse.Namespace, subject: Subject) -> dict[s
 def _subject(arguments: argparse.Namespace) -> Subject:
     from model_export.evaluation.subject import subject_of_bundle, subject_of_data, subject_of_runs
 
+    if arguments.device != "cpu" and (arguments.bundle is not None or not arguments.run):
+        raise CommandError(
+            f"--device is {arguments.device!r}, but only --run is scored there: expected none without it"
+        )
     if arguments.bundle is not None:
         if arguments.data is None:
             raise CommandError("--bundle needs --data, the prepared data that its questions come from")
         return subject_of_bundle(arguments.bundle, arguments.data, arguments.division)
     if arguments.run:
-        return subject_of_runs(arguments.run, test=arguments.split == "test", device=arguments.device)
+        from model_export.training.precision import chosen_device
+
+        device = str(chosen_device(arguments.device))
+        return subject_of_runs(arguments.run, test=arguments.split == "test", device=device)
     if arguments.data is None:
         raise CommandError("nothing to evaluate, expected --run, --bundle with --data, or --data alone")
     return subject_of_data(arguments.data, arguments.division)

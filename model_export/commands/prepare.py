@@ -12,7 +12,7 @@ zone is named). Bad rows are counted, shown with file and line, and refused past
 failure.
 
 Example:
-  python -m model_export prepare --format csv --input shop/ --output build/shop \\
+  python -m model_export prepare --format csv --input shop/ --output build/shop \
     --item-column sku --text-columns title,brand
 """
 
@@ -103,6 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.max_bad_rows < 0:
         raise DataError(f"--max-bad-rows is {arguments.max_bad_rows}, expected 0 or more")
+    if arguments.text_columns is not None and not _names(arguments.text_columns):
+        raise DataError(
+            f"--text-columns is {arguments.text_columns!r}, expected names of item columns with commas between"
+        )
     if arguments.delimiter is not None and len(arguments.delimiter) != 1:
         raise DataError(f"--delimiter is {arguments.delimiter!r}, expected one character")
     if arguments.encoding is not None:

@@ -7,12 +7,17 @@ the same command goes on from there after a kill.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from model_export.modeling.encoder_loading import DEFAULT_MAX_TOKENS, EncoderError
+from model_export.modeling.encoder_loading import DEFAULT_MAX_TOKENS
+from model_export.option_values import number, seed, whole_number
 
 if TYPE_CHECKING:
     import argparse
+
+
+FEWEST_TOKENS: Final = 4
+"""Two of them are marks of the beginning and the end, which are never masked."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,25 +25,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that `prepare` or `simulate` wrote")
     parser.add_argument("--output", type=Path, required=True, help="encoder folder to write")
     parser.add_argument("--encoder", help="encoder folder or hub id to start from (default: the packaged MiniLM)")
-    parser.add_argument("--epochs", type=int, default=3, help="passes over the item texts (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=32, help="texts a step (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=5e-5, help="peak, after warm-up (default: %(default)s)")
-    parser.add_argument("--max-tokens", type=int, default=DEFAULT_MAX_TOKENS, help="text length (default: %(default)s)")
+    count = whole_number(1)
+    parser.add_argument("--epochs", type=count, default=3, help="passes over the item texts (default: %(default)s)")
+    parser.add_argument("--batch-size", type=count, default=32, help="texts a step (default: %(default)s)")
+    parser.add_argument(
+        "--learning-rate", type=number(1e-9, 1), default=5e-5, help="peak, after warm-up (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=whole_number(FEWEST_TOKENS),
+        default=DEFAULT_MAX_TOKENS,
+        help=f"text length, at least {FEWEST_TOKENS} (default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="of shuffling and masking (default: %(default)s)")
+    parser.add_argument("--seed", type=seed, default=7, help="of shuffling and masking (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Pretrain and report the loss before and after."""
-    import pyarrow.parquet as pq
-
     from model_export.data import columns
+    from model_export.data.dataset import read_items
     from model_export.modeling.text_pretraining import MaskedLanguageSettings, pretrain
     from model_export.training.precision import chosen_device
 
-    if arguments.epochs < 1 or arguments.batch_size < 1:
-        raise EncoderError(f"--epochs {arguments.epochs} and --batch-size {arguments.batch_size} must be 1 or more")
-    texts = pq.read_table(arguments.data / columns.ITEMS_FILE, columns=[columns.TEXT]).column(columns.TEXT).to_pylist()
+    texts = read_items(arguments.data).column(columns.TEXT).to_pylist()
     settings = MaskedLanguageSettings(
         epochs=arguments.epochs,
         batch_size=arguments.batch_size,

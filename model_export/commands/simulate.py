@@ -1,4 +1,4 @@
-"""Make a shop with a known truth: DATA/interactions.parquet, DATA/items.parquet and DATA/truth.npz.
+"""Make a shop with a known truth: what `prepare` writes, and DATA/truth.npz.
 
 Products stand in a tree of departments, categories and product types and have titles and descriptions that tell all
 that shoppers care for. Shoppers have long-term tastes and short-term missions that drift; they view, put into the
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from model_export.data.preparation import say
 from model_export.data.simulation.shop import ShopOptions, simulate
 from model_export.errors import CommandError
+from model_export.option_values import seed
 
 if TYPE_CHECKING:
     import argparse
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--items", type=int, default=defaults.items, help=f"at least {FEWEST_ITEMS}, default {defaults.items}"
     )
-    parser.add_argument("--seed", type=int, default=defaults.seed, help=f"default {defaults.seed}")
+    parser.add_argument("--seed", type=seed, default=defaults.seed, help=f"default {defaults.seed}")
     parser.add_argument(
         "--new-items",
         type=float,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_export.option_values import whole_number
+
 if TYPE_CHECKING:
     import argparse
 
@@ -21,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, help="TOML file with what stays fixed; max_minutes limits a trial")
     parser.add_argument(
-        "--trials", type=int, default=20, help="finished trials after which to stop, pruned ones too (20)"
+        "--trials",
+        type=whole_number(1),
+        default=20,
+        help="finished trials after which to stop, pruned ones too (20)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
 

@@ -75,13 +75,11 @@ def read_dataset(folder: Path) -> Dataset:
     """Read the two files that ``prepare`` wrote.
 
     Raises:
-        DataError: If one of them is missing, or an interaction names an item that ``items.parquet`` lacks.
+        DataError: If one of them is missing or no Parquet, or an interaction names an item that ``items.parquet``
+            lacks.
     """
-    for name in (columns.ITEMS_FILE, columns.INTERACTIONS_FILE):
-        if not (folder / name).is_file():
-            raise DataError(f"{folder} has no {name}, expected a folder that `prepare` or `simulate` wrote")
-    items = pq.read_table(folder / columns.ITEMS_FILE)
-    events = pq.read_table(folder / columns.INTERACTIONS_FILE)
+    items = read_items(folder)
+    events = _table(folder, columns.INTERACTIONS_FILE)
     item_names, item_codes = _codes(events.column(columns.ITEM_ID))
     row_of_code = pa.compute.index_in(item_names, items.column(columns.ITEM_ID))
     if row_of_code.null_count:
@@ -109,6 +107,25 @@ def read_dataset(folder: Path) -> Dataset:
         ratings=events.column(columns.RATING).to_numpy().astype(np.float32)[order],
         fingerprint=_fingerprint(folder),
     )
+
+
+def read_items(folder: Path) -> pa.Table:
+    """Read ``items.parquet`` alone.
+
+    Raises:
+        DataError: If it is missing or no Parquet.
+    """
+    return _table(folder, columns.ITEMS_FILE)
+
+
+def _table(folder: Path, name: str) -> pa.Table:
+    path = folder / name
+    if not path.is_file():
+        raise DataError(f"{folder} has no {name}, expected a folder that `prepare` or `simulate` wrote")
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split())}") from error
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, Int64Array]:

@@ -54,6 +54,10 @@ def chosen_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise CommandError(f"the device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type not in {"cpu", "cuda"}:
+        raise CommandError(f"the device is {name!r}, expected auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CommandError(f"the device is {name!r}, but torch finds no CUDA here")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CommandError(f"the device is {name!r}, but torch finds {torch.cuda.device_count()} CUDA devices here")
     return device

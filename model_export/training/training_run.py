@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from model_export.errors import CommandError
@@ -20,6 +21,7 @@ from model_export.training.validation import hit_rate_at, masked_ranks, ndcg_at
 from model_export.training.weights_file import write_weights
 
 if TYPE_CHECKING:
+    import logging
     from pathlib import Path
 
     from model_export.modeling.ranker import SequenceRanker
@@ -44,35 +46,39 @@ class TrainingRun:
         self._device = chosen_device(device)
 
     def run(self) -> int:
-        """Train to the end, or go on to it; return 0."""
+        """Train to the end, or go on to it; return 0.
+
+        Raises:
+            CommandError: If data, configuration and run folder do not go together; nothing is written then.
+        """
         distribution = join_processes()
-        logger = self._directory.logger(quiet=not distribution.is_first)
-        if self._directory.weights_file.is_file():
-            logger.info("%s is complete already; nothing to do", self._directory.folder)
-            return 0
-        curves = self._directory.tensorboard_folder if distribution.is_first else None
-        progress = Progress(logger, curves, show_bar=None if distribution.is_first else False)
         try:
-            material = load_material(self._data_folder, self._config, progress.note)
-            config = self._resolved(material, progress, is_first=distribution.is_first)
-            session = TrainingSession(
-                material=material,
-                config=config,
-                directory=self._directory,
-                device=self._device,
-                distribution=distribution,
-                progress=progress,
-            )
-            model = session.run()
-            if distribution.is_first:
-                boost = self._raise_new_items(model, config, material, session, progress)
-                self._finish(model, material, session, progress, boost)
+            self._directory.refuse_foreign()
+            logger = self._directory.logger(quiet=not distribution.is_first)
+            if self._directory.weights_file.is_file():
+                logger.info("%s is complete already; nothing to do", self._directory.folder)
+                return 0
+            material = load_material(self._data_folder, self._config, logger.info)
+            config = self._resolved(material, logger, is_first=distribution.is_first)
+            curves = self._directory.tensorboard_folder if distribution.is_first else None
+            with closing(Progress(logger, curves, show_bar=None if distribution.is_first else False)) as progress:
+                session = TrainingSession(
+                    material=material,
+                    config=config,
+                    directory=self._directory,
+                    device=self._device,
+                    distribution=distribution,
+                    progress=progress,
+                )
+                model = session.run()
+                if distribution.is_first:
+                    boost = self._raise_new_items(model, config, material, session, progress)
+                    self._finish(model, material, session, progress, boost)
         finally:
-            progress.close()
             leave_processes()
         return 0
 
-    def _resolved(self, material: TrainingMaterial, progress: Progress, *, is_first: bool) -> RunConfig:
+    def _resolved(self, material: TrainingMaterial, logger: logging.Logger, *, is_first: bool) -> RunConfig:
         """Return the resolved configuration; an unfinished run must have been started with the same one."""
         config = resolved(self._config, material.statistics)
         if self._directory.config_file.is_file():
@@ -85,10 +91,11 @@ class TrainingRun:
             self._directory.write_environment(data_folder=self._data_folder, fingerprint=material.data.fingerprint)
             self._directory.write_config(config)
         model = config.model
-        progress.note(
+        sizes = (
             f"{model.encoder}, {model.blocks} blocks, {model.width} wide, vectors of {model.vector_width}, history of "
             f"{model.history_length}, dropout {model.dropout}"
         )
+        logger.info(sizes)
         return config
 
     @staticmethod

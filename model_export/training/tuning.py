@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import optuna
 
+from model_export.own_folder import refuse_foreign
 from model_export.run_config import RunConfig, config_to_toml
 from model_export.run_directory import RunDirectory, write_text
 from model_export.training.capacity import resolved
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from model_export.training.material import TrainingMaterial
 
 _STUDY: Final = "seqrank"
+_STUDY_FILE: Final = "study.sqlite3"
 
 
 class TrialProgress(Progress):
@@ -53,27 +55,42 @@ class Tuning:
         self._config = replace(config, training=replace(config.training, refit=False))
         self._device = chosen_device(device)
         self._data_folder = data_folder
-        folder.mkdir(parents=True, exist_ok=True)
         self._logger = RunDirectory(folder).logger()
-        self._study = optuna.create_study(
-            study_name=_STUDY,
-            storage=f"sqlite:///{folder / 'study.sqlite3'}",
-            direction="maximize",
-            load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=config.seed),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
-        )
 
     def run(self, trials: int) -> None:
-        """Go on until the study has ``trials`` finished trials, pruned ones among them."""
+        """Go on until the study has ``trials`` finished trials, pruned ones among them.
+
+        Args:
+            trials: At least 1, so that there is something to report.
+
+        Raises:
+            CommandError: If the data or the configuration cannot be used, or the folder holds files of somebody else;
+                nothing is written then.
+        """
+        if not (self._folder / _STUDY_FILE).is_file():
+            refuse_foreign(self._folder, _is_ours, "from a study")
         material = load_material(self._data_folder, self._config, self._logger.info)
-        if not self._study.trials:
+        study = self._opened_study()
+        if not study.trials:
             defaults = resolved(self._config, material.statistics)
-            self._study.enqueue_trial({name: _read(defaults, name) for name in searched(self._config)})
-        finished = [trial for trial in self._study.trials if trial.state.is_finished()]
+            study.enqueue_trial({name: _read(defaults, name) for name in searched(self._config)})
+        finished = [trial for trial in study.trials if trial.state.is_finished()]
         for _ in range(trials - len(finished)):
-            self._study.optimize(lambda trial: self._trial(trial, material), n_trials=1)
-            self._write_report()
+            study.optimize(lambda trial: self._trial(trial, material), n_trials=1)
+            self._write_report(study)
+        self._write_report(study)
+
+    def _opened_study(self) -> optuna.Study:
+        """Return the folder's study, or a new one."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return optuna.create_study(
+            study_name=_STUDY,
+            storage=f"sqlite:///{self._folder / _STUDY_FILE}",
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.TPESampler(seed=self._config.seed),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
+        )
 
     def _trial(self, trial: optuna.Trial, material: TrainingMaterial) -> float:
         config = resolved(suggested(self._config, trial), material.statistics)
@@ -97,11 +114,11 @@ class Tuning:
         trial.set_user_attr("minutes", round(session.selection.minutes, 2))
         return session.selection.best_ndcg
 
-    def _write_report(self) -> None:
+    def _write_report(self, study: optuna.Study) -> None:
         """Write all trials, best first, and the best one's configuration."""
-        write_text(self._folder / "report.md", report(self._study))
-        if any(trial.state == optuna.trial.TrialState.COMPLETE for trial in self._study.trials):
-            best = suggested(self._config, optuna.trial.FixedTrial(self._study.best_params))
+        write_text(self._folder / "report.md", report(study))
+        if any(trial.state == optuna.trial.TrialState.COMPLETE for trial in study.trials):
+            best = suggested(self._config, optuna.trial.FixedTrial(study.best_params))
             best = replace(best, training=replace(best.training, refit=True))
             write_text(self._folder / "best.toml", config_to_toml(best))
 
@@ -161,6 +178,11 @@ _SPACE: Final[dict[str, Any]] = {
 def _read(config: RunConfig, name: str) -> Any:
     section, key = name.split(".")
     return getattr(getattr(config, section), key)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a study without a database may have left a file of this name: it was killed before it made one."""
+    return name in {"log.txt", f"{_STUDY_FILE}-journal"}
 
 
 def _short(value: Any) -> str:

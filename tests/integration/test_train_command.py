@@ -164,3 +164,37 @@ def test_texts_are_read_as_in_the_table(data, tmp_path):
     with torch.inference_mode():
         rows = opened.model.encode_texts(ids, mask) + opened.model.item_deltas()[1:]
         torch.testing.assert_close(rows, opened.model.item_table()[1:], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("[model]\nheads = 3", "model.heads is 3, expected a divisor of model.width, which is 128"),
+        ("[model]\nwidth = 5", "model.heads is 2, expected a divisor of model.width, which is 5"),
+        ("[training]\nmax_minutes = -1", "training.max_minutes is -1.0, expected 0.0 to inf"),
+        ("seed = -1", "seed is -1, expected 0 to 4294967295"),
+    ],
+)
+def test_an_impossible_setting_is_refused_before_anything_is_written(data, tmp_path, capsys, settings, sentence):
+    """Also where the data chooses the other half; so the corrected command may name the same folder."""
+    config = tmp_path / "impossible.toml"
+    config.write_text(settings)
+    assert main(command(data, tmp_path / "run", config)[3:]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_other_files_is_refused(data, tmp_path, capsys):
+    """A run begins in a new folder, or in one where a run was killed."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "notes.txt").write_text("mine")
+    config = config_file(tmp_path, epochs=1)
+    assert main(command(data, run, config)[3:]) == 2
+    assert "holds 'notes.txt', which is not from a training; name an empty or new folder" in capsys.readouterr().err
+    assert [path.name for path in run.iterdir()] == ["notes.txt"]
+    (run / "notes.txt").rename(run / "environment.json.unfinished")
+    assert main(command(data, run, config)[3:]) == 0
+    (run / "notes.txt").write_text("mine")
+    (run / "model.safetensors").unlink()
+    assert main(command(data, run, config)[3:]) == 0

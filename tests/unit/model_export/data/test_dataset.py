@@ -77,3 +77,10 @@ def test_a_folder_that_was_not_prepared_is_refused_by_name(tmp_path: Path) -> No
     """A missing file is named, with the commands that write it."""
     with pytest.raises(DataError, match=r"has no items\.parquet, expected a folder that `prepare` or `simulate` wrote"):
         read_dataset(tmp_path)
+
+
+def test_what_is_no_parquet_is_named(tmp_path):
+    """A damaged file is a sentence, not a traceback."""
+    (tmp_path / "items.parquet").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match=r"items\.parquet is no Parquet file"):
+        read_dataset(tmp_path)

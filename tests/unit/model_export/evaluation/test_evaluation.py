@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from model_export.__main__ import main
 from model_export.errors import CommandError
 from model_export.evaluation.best_first import rescored
 from model_export.evaluation.comparison import OURS
@@ -87,3 +88,16 @@ def test_the_best_are_rescored_and_stay_on_top() -> None:
     found = rescored(cheap, eligible, 2, lambda rows: np.vectorize(full.get)(rows).astype(np.float32))
     assert np.argsort(-found[0]).tolist() == [3, 2, 1, 4, 0]
     assert found[0, [2, 3]].tolist() == [-9.0, -7.0]
+
+
+@pytest.mark.parametrize("device", ["foo", "cuda"])
+def test_a_device_without_a_run_is_refused(device, tmp_path, capsys):
+    """Only a run is scored on a device, so naming one for baselines alone is a mistake."""
+    assert main(["evaluate", "--data", str(tmp_path), "--device", device]) == 2
+    assert f"--device is '{device}', but only --run is scored there" in capsys.readouterr().err
+
+
+def test_a_device_that_does_not_exist_is_refused(tmp_path, capsys):
+    """With a run the device must be one."""
+    assert main(["evaluate", "--run", str(tmp_path), "--device", "foo"]) == 2
+    assert "the device is 'foo', expected auto, cpu, cuda or cuda:N" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_export.__main__ import main
 from model_export.modeling.encoder_loading import EncoderError, load_encoder
 from model_export.modeling.text_pretraining import MaskedLanguageSettings, pretrain
 from model_export.modeling.text_tokens import tokenize
@@ -125,3 +126,9 @@ def test_pretraining_lowers_the_loss_and_goes_on_after_a_kill(tmp_path, monkeypa
     assert pretrain(texts, str(encoder), tmp_path / "killed", settings) == pytest.approx(whole, rel=1e-3)
     assert json.loads((tmp_path / "killed" / "pretraining.json").read_text())["losses"][0] == whole[0]
     assert load_encoder(tmp_path / "killed").hidden_width == 32
+
+
+def test_pretraining_without_data_says_what_was_expected(tmp_path, capsys):
+    """A folder that holds no prepared data is a whole sentence."""
+    assert main(["pretrain", "--data", str(tmp_path / "nope"), "--output", str(tmp_path / "out")]) == 2
+    assert "nope has no items.parquet, expected a folder that `prepare` or `simulate` wrote" in capsys.readouterr().err

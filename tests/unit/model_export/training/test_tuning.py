@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import optuna
+import pytest
 
+from model_export.__main__ import main
 from model_export.run_config import ModelConfig, RunConfig
 from model_export.training.tuning import report, searched, suggested
 
@@ -34,3 +36,16 @@ def test_the_report_lists_the_best_first():
         study.add_trial(optuna.trial.create_trial(value=value))
     rows = [line for line in report(study).splitlines() if line.startswith(("| 0", "| 1"))]
     assert [row.split("|")[3].strip() for row in rows] == ["0.3", "0.1"]
+
+
+@pytest.mark.parametrize("file", [None, "report.md"])
+def test_a_study_that_cannot_begin_writes_nothing(file, tmp_path, capsys):
+    """Missing data, or a folder of somebody else, is refused before the study's folder is made or touched."""
+    study = tmp_path / "study"
+    if file is not None:
+        study.mkdir()
+        (study / file).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["tune", "--data", str(tmp_path / "nope"), "--output", str(study), "--trials", "1"]) == 2
+    assert ("has no items.parquet" if file is None else "holds 'report.md'") in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
