@@ -10,6 +10,7 @@ questions and rules, which --users, --objective, --diversity and --strategy samp
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 from pathlib import Path
@@ -20,10 +21,10 @@ import numpy as np
 from model_export.data.dataset import read_dataset
 from model_export.data.splits import LEAVE_ONE_OUT, SPLIT_NAMES, split_by_name
 from model_export.errors import CommandError
+from model_export.option_values import number, whole_number
 
 if TYPE_CHECKING:
-    import argparse
-
+    from app.inference.bundle import Bundle
     from model_export.evaluation.questions import Questions
     from model_export.evaluation.replay_client import Replayed
     from model_export.evaluation.replay_plan import ReplayPlan
@@ -35,22 +36,27 @@ _SHOWN: Final = ("HR@10", "NDCG@10", "MRR@10", "HR@20", "NDCG@20", "Accuracy")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    count = whole_number(1)
     parser.add_argument("--url", required=True, help="of the service, for example http://127.0.0.1:8000")
     parser.add_argument("--data", type=Path, required=True, help="prepared data that the bundle was made of")
-    parser.add_argument("--users", type=int, metavar="N", help="only a seeded sample of the test users")
+    parser.add_argument("--users", type=count, metavar="N", help="only a seeded sample of the test users")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--bundle", type=Path, help="the bundle that is served, to compute offline lists")
     parser.add_argument("--division", choices=SPLIT_NAMES, default=LEAVE_ONE_OUT, help="how the data is divided")
     parser.add_argument("--inline-history", action="store_true", help="send histories in the rank requests")
-    parser.add_argument("--kept-events", type=int, default=200, help="the service's SEQRANK_HISTORY_KEPT_EVENTS (200)")
-    parser.add_argument("--top-k", type=int, default=20, help="places that are measured, at least 10 (20)")
-    parser.add_argument("--concurrency", type=int, default=8, help="requests under way at one time (8)")
+    parser.add_argument(
+        "--kept-events", type=count, default=200, help="the service's SEQRANK_HISTORY_KEPT_EVENTS (200)"
+    )
+    parser.add_argument("--top-k", type=whole_number(10), default=20, help="places that are measured, at least 10 (20)")
+    parser.add_argument("--concurrency", type=count, default=8, help="requests under way at one time (8)")
     parser.add_argument("--api-key", help="sent as a bearer token")
     parser.add_argument("--objective", type=_weights, default={}, metavar="JSON", help='for example {"purchase": 1}')
-    parser.add_argument("--diversity", type=float, default=0.0, help="0..1 (0)")
+    parser.add_argument("--diversity", type=number(0, 1), default=0.0, help="0..1 (0)")
     parser.add_argument("--strategy", choices=("top_k", "sample"), default="top_k")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of --strategy sample (1)")
-    parser.add_argument("--seed", type=int, default=0, help="of --strategy sample; user n draws with seed + n (0)")
+    parser.add_argument("--temperature", type=number(0.001, 1000), default=1.0, help="of --strategy sample (1)")
+    parser.add_argument(
+        "--seed", type=whole_number(0), default=0, help="of --strategy sample; user n draws with seed + n (0)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     questions = _questions(arguments)
-    info, replayed = asyncio.run(_replay(arguments, plan, questions))
+    bundle = _bundle(arguments, questions)
+    info, replayed = asyncio.run(_replay(arguments, plan, questions, bundle))
     result: dict[str, Any] = {
         "questions": len(questions),
         "online": metrics_of_places(replayed.places_T, plan.top_k),
@@ -71,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         "busy": replayed.busy,
         "service": {key: info.get(key) for key in ("name", "version", "precision", "provider")},
     }
-    result |= _offline(arguments, plan, questions, replayed, info)
+    result |= _offline(arguments, bundle, plan, questions, replayed, info)
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
@@ -81,9 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> ReplayPlan:
     from model_export.evaluation.replay_plan import ReplayPlan
 
-    if arguments.top_k < 10:  # noqa: PLR2004 -- NDCG@10 needs ten places
-        message = f"--top-k is {arguments.top_k}, expected at least 10 for {COMPARED}"
-        raise CommandError(message)
     return ReplayPlan(
         top_k=arguments.top_k,
         inline_history=arguments.inline_history,
@@ -109,15 +113,31 @@ def _questions(arguments: argparse.Namespace) -> Questions:
     return questions
 
 
+def _bundle(arguments: argparse.Namespace, questions: Questions) -> Bundle | None:
+    """Open the bundle that offline lists are computed with, if one is named."""
+    if arguments.bundle is None:
+        return None
+    from app.inference.bundle import open_bundle
+    from model_export.evaluation.bundle_scorer import require_same_shop
+
+    bundle = open_bundle(arguments.bundle)
+    require_same_shop(bundle, questions.data)
+    return bundle
+
+
 async def _replay(
-    arguments: argparse.Namespace, plan: ReplayPlan, questions: Questions
+    arguments: argparse.Namespace, plan: ReplayPlan, questions: Questions, bundle: Bundle | None
 ) -> tuple[dict[str, Any], Replayed]:
     from tqdm import tqdm
 
     from model_export.evaluation.replay_client import ReplayClient
+    from model_export.evaluation.served_shop import require_same_shop_served, require_served
 
     async with ReplayClient(arguments.url, api_key=arguments.api_key, concurrency=arguments.concurrency) as client:
         info = await client.info()
+        await require_same_shop_served(client, info, questions.data)
+        if bundle is not None:
+            require_served(info, bundle.manifest)
         with tqdm(total=len(questions), unit="user", desc="replay") as bar:
             try:
                 return info, await client.replay(questions, plan, bar.update)
@@ -125,16 +145,20 @@ async def _replay(
                 raise CommandError(str(errors.exceptions[0])) from errors
 
 
-def _offline(
-    arguments: argparse.Namespace, plan: ReplayPlan, questions: Questions, replayed: Replayed, info: dict[str, Any]
+def _offline(  # noqa: PLR0917 -- told apart by their types
+    arguments: argparse.Namespace,
+    bundle: Bundle | None,
+    plan: ReplayPlan,
+    questions: Questions,
+    replayed: Replayed,
+    info: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what offline says, and where it comes from."""
-    if arguments.bundle is not None:
-        from app.inference.bundle import open_bundle
+    if bundle is not None:
         from model_export.evaluation.replay_offline import expected_places
         from model_export.evaluation.replay_plan import metrics_of_places
 
-        places_T = expected_places(open_bundle(arguments.bundle), questions, plan)
+        places_T = expected_places(bundle, questions, plan)
         other = int((np.minimum(places_T, plan.top_k + 1) != np.minimum(replayed.places_T, plan.top_k + 1)).sum())
         found = metrics_of_places(places_T, plan.top_k)
         return {"offline": found, "offline_source": "the bundle, same questions", "other_place": other}
@@ -186,9 +210,11 @@ def _percentiles(replayed: Replayed) -> dict[str, float]:
 
 
 def _weights(text: str) -> dict[str, float]:
-    """Read objective weights from the command line."""
-    weights = json.loads(text)
-    if not isinstance(weights, dict):
-        message = f"{text} is no JSON object of weights"
-        raise TypeError(message)
-    return {str(name): float(weight) for name, weight in weights.items()}
+    """Read objective weights from the command line; an argparse type."""
+    try:
+        weights = json.loads(text)
+        return {str(name): float(weight) for name, weight in weights.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise argparse.ArgumentTypeError(
+            f'the value is {text}, expected a JSON object of weights such as {{"purchase": 1}}'
+        ) from error

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -95,6 +96,15 @@ class ReplayClient:
         found: dict[str, Any] = await self._call("GET", "/info")
         return found
 
+    async def item(self, item_id: str) -> dict[str, Any] | None:
+        """Return what the service knows of an item, None if it has none of that id.
+
+        Raises:
+            CommandError: If it cannot be reached or refuses.
+        """
+        found: dict[str, Any] | None = await self._call("GET", f"/items/{quote(item_id, safe='')}", or_missing=True)
+        return found
+
     def user_name(self, number: int) -> str:
         """Return the name under which question ``number`` is played."""
         return f"{self._namespace}-{number}"
@@ -159,8 +169,11 @@ class ReplayClient:
             await asyncio.sleep(_PAUSE_S)
         return answer, took_ms
 
-    async def _call(self, method: str, path: str, body: object = None) -> Any:
-        """Return the answer's JSON; wait and ask again where the service is too busy for the moment."""
+    async def _call(self, method: str, path: str, body: object = None, *, or_missing: bool = False) -> Any:
+        """Return the answer's JSON; wait and ask again where the service is too busy for the moment.
+
+        With ``or_missing`` a 404 is None.
+        """
         for _ in range(_ATTEMPTS_WHEN_BUSY):
             try:
                 response = await self._http.request(method, path, json=body)
@@ -171,6 +184,8 @@ class ReplayClient:
                 break
             self.busy += 1
             await asyncio.sleep(_wait_s(response))
+        if or_missing and response.status_code == httpx.codes.NOT_FOUND:
+            return None
         if not response.is_success:
             message = f"{method} {path} was answered {response.status_code}: {response.text[:300]}"
             raise CommandError(message)

@@ -155,6 +155,19 @@ def test_another_shop_is_refused(url: str, shop: Path, tmp_path: Path, capsys: p
     assert "items" in capsys.readouterr().err
 
 
+def test_data_that_the_service_does_not_serve_are_refused(
+    url: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a bundle to compare with, what the live service says of its shop is compared: nothing is asked."""
+    items = pq.read_table(shop / "items.parquet")
+    pq.write_table(
+        pa.concat_tables([items, pa.table({"item_id": ["new"], "text": ["new"]})]), tmp_path / "items.parquet"
+    )
+    (tmp_path / "interactions.parquet").write_bytes((shop / "interactions.parquet").read_bytes())
+    assert main(["replay", "--url", url, "--data", str(tmp_path), "--users", "3"]) == 2
+    assert "the service has 200 items, the data 201, expected the data that the served" in capsys.readouterr().err
+
+
 def test_a_service_that_is_not_there_is_one_sentence(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a service the command ends with 2 and names the request that got no answer."""
     assert main(["replay", "--url", "http://127.0.0.1:9", "--data", str(shop)]) == 2
