@@ -8,7 +8,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from app.api.failures import MalformedBody
-from app.api.given_values import shown_at
+from app.api.given_values import shown, value_at
+from app.api.map_values import map_values_of, refused_key
 from app.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -24,6 +25,9 @@ _CLEARER = {
 """Words of msgspec's and ours."""
 
 _BYTE = re.compile(r"\(byte (\d+)\)$")
+SOME_KEY = "[...]"
+"""What msgspec's path says of a map's key."""
+
 _NEAR = 16
 """How many bytes are shown on each side of where JSON breaks off."""
 
@@ -39,6 +43,7 @@ class BodyDecoder(Generic[T]):
         """
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(schema)
         self._choices = _choices_of(schema)
+        self._map_values = map_values_of(schema)
 
     def decode(self, body: bytes) -> T:
         """Return the typed content.
@@ -52,8 +57,8 @@ class BodyDecoder(Generic[T]):
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
             sentence, _, path = str(error).partition(" - at `$")
-            path = path.rstrip("`")
-            raise InvalidRequest(self._in_words(sentence, path, body), path=path.removeprefix(".")) from error
+            path, given = self._given(path.rstrip("`"), body)
+            raise InvalidRequest(self._in_words(sentence, path, given), path=path.removeprefix(".")) from error
         except msgspec.DecodeError as error:
             raise MalformedBody(_malformed(str(error), body)) from error
         except UnicodeDecodeError as error:
@@ -61,14 +66,30 @@ class BodyDecoder(Generic[T]):
         except RecursionError as error:
             raise MalformedBody("the body is nested too deeply") from error
 
-    def _in_words(self, sentence: str, path: str, body: bytes) -> str:
+    def _given(self, path: str, body: bytes) -> tuple[str, str | None]:
+        """Return the path, with the key where it leads into a map, and the value there, if it says anything.
+
+        An array, an object or a value that is not there says no more than msgspec's own words.
+        """
+        place = path.removesuffix(SOME_KEY)
+        try:
+            value = value_at(body, place)
+        except LookupError:
+            return path, None
+        if place != path:
+            key = refused_key(value, self._map_values.get(place.rpartition(".")[2], Any))
+            if key is None:  # written twice in the body, and refused where it does not count
+                return path, shown(value)
+            path, value = f"{place}[{shown(key)}]", value[key]
+        return path, None if isinstance(value, dict | list) else shown(value)
+
+    def _in_words(self, sentence: str, path: str, given: str | None) -> str:
         """Complete msgspec's sentence by what it lacks: the value, and the words that a field takes."""
         if sentence.startswith(_ENUM):
             sentence = "Expected one of: " + ", ".join(self._choices.get(path.rpartition(".")[2], ()))
         for theirs, ours in _CLEARER.items():
             sentence = sentence.replace(theirs, ours)
-        given = shown_at(body, path)
-        if given is None or sentence.endswith(given):
+        if given is None or sentence.endswith(f", got {given}"):
             return sentence
         return f"{sentence} {given}" if ", got " in sentence else f"{sentence}, got {given}"
 

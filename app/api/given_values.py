@@ -11,30 +11,28 @@ import msgspec
 MOST_CHARACTERS: Final = 80
 """Of a value in a sentence; the rest is cut off."""
 
-_STEP: Final = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<place>\d+)\]|(?P<some>\[\.\.\.\])")
+_STEP: Final = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<place>\d+)\]")
 
 
-def shown_at(body: bytes, path: str) -> str | None:
-    """Return the value at a path of `msgspec`'s, as JSON; None where it would say nothing.
+def value_at(body: bytes, path: str) -> Any:
+    """Return the value at a path of `msgspec`'s, made of names and places.
 
-    An array, an object or a value that is not there says no more than the error's own words; for a path that names
-    some value of an object, ``objective[...]``, that is the object.
+    >>> value_at(b'{"items": [{"id": 7}]}', ".items[0].id")
+    7
 
-    >>> shown_at(b'{"items": [{"id": 7}]}', ".items[0].id")
-    '7'
+    Raises:
+        LookupError: If there is none.
     """
     try:
         value = msgspec.json.decode(body)
         for step in _STEP.finditer(path):
-            if step["some"]:
-                return _short(value)
             value = value[step["name"] or int(step["place"])]
-    except (msgspec.DecodeError, ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return None if isinstance(value, dict | list) else _short(value)
+    except (msgspec.DecodeError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise LookupError(path) from error
+    return value
 
 
-def _short(value: Any) -> str:
-    """Return the value as JSON of at most `MOST_CHARACTERS`; lone surrogates, which no answer can hold, escaped."""
+def shown(value: Any) -> str:
+    """Return a value as JSON of at most `MOST_CHARACTERS`; lone surrogates, which no answer can hold, escaped."""
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"

@@ -5,11 +5,12 @@ import pytest
 from app.api.decoding import BodyDecoder
 from app.api.failures import MalformedBody
 from app.api.given_values import MOST_CHARACTERS
-from app.api.schemas import FeedbackEvent, RankRequest
+from app.api.schemas import FeedbackEvent, ItemChange, RankRequest
 from app.errors import InvalidRequest
 
 RANK: BodyDecoder[RankRequest] = BodyDecoder(RankRequest)
 FEEDBACK: BodyDecoder[FeedbackEvent | list[FeedbackEvent]] = BodyDecoder(FeedbackEvent | list[FeedbackEvent])
+ITEMS: BodyDecoder[ItemChange | list[ItemChange]] = BodyDecoder(ItemChange | list[ItemChange])
 
 
 def refusal(decoder, body):
@@ -26,7 +27,13 @@ def refusal(decoder, body):
         (b'{"user": ""}', "user", 'Expected str of length >= 1, got ""'),
         (b'{"user": "u", "strict": null}', "strict", "Expected bool, got null"),
         (b'{"user": "u", "items": ["a", {"id": 3}]}', "items[1].id", "Expected str, got int 3"),
-        (b'{"user": "u", "objective": {"click": -1}}', "objective[...]", 'Expected float >= 0.0, got {"click": -1}'),
+        (b'{"user": "u", "objective": {"click": -1}}', 'objective["click"]', "Expected float >= 0.0, got -1"),
+        (b'{"user": "u", "max_per": {"genre": 2, "a.b[0]": 0}}', 'max_per["a.b[0]"]', "Expected int >= 1, got 0"),
+        (b'{"user": "u", "max_per": {"genre": "two"}}', 'max_per["genre"]', 'Expected int, got str "two"'),
+        (b'{"user": "u", "max_per": {"genre": {"a": 1}}}', 'max_per["genre"]', "Expected int, got object"),
+        (b'{"user": "u", "max_per": {"genre": 0, "genre": 2}}', "max_per[...]", 'Expected int >= 1, got {"genre": 2}'),
+        (b'{"user": "u", "timeout_ms": 0}', "timeout_ms", "Expected float >= 1.0, got 0"),
+        (b'{"user": "u", "timeout_ms": 0.0}', "timeout_ms", "Expected float >= 1.0, got 0.0"),
         (b'{"user": "u", "strategy": "best"}', "strategy", 'Expected one of: sample, top_k, got "best"'),
         (b'{"user": "u", "seed": ' + b"9" * 5000 + b"}", "seed", "Expected int of at most 64 bits, got a longer one"),
         (b'{"user": "u", "temperature": 1e999}', "temperature", "Expected float of 64 bits, got a larger one"),
@@ -43,6 +50,12 @@ def test_an_event_of_several_is_named_by_its_place():
     assert refusal(FEEDBACK, b'[{"user": "u", "item": "i"}, {"user": "u"}]') == (
         "[1]", "Expected object with the field item",
     )  # fmt: skip
+
+
+def test_a_column_of_an_item_is_named():
+    """A map inside one of several items is named by the item's place and the map's key."""
+    body = b'[{"id": "a", "text": "t", "columns": {"brand": "x", "year": 1999}}]'
+    assert refusal(ITEMS, body) == ('[0].columns["year"]', "Expected str, got int 1999")
 
 
 def test_a_timestamp_of_words_is_told_the_unit():
