@@ -24,6 +24,9 @@ EXTENSION: Final = ONE_WRITE
 """In the scope's ``extensions``: ``(status, headers, body) -> bool``, False if ASGI's ``send`` has to be used."""
 
 
+MOST_URL_BYTES: Final = 65_535
+"""Of path and query: what httptools can take apart."""
+
 Refuse: TypeAlias = "Callable[[Any, int], Reply | None]"
 """Scope and requests under way -> the reply that ends the request here, or None."""
 
@@ -41,6 +44,7 @@ class ShortProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._refuse = refuse
+        self._url_is_too_long = False
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         refusal = self._refuse(cycle.scope, len(self.tasks)) if self._refuse is not None else None
@@ -49,12 +53,27 @@ class ShortProtocol(HttpToolsProtocol):
         cycle.scope["extensions"] = {EXTENSION: partial(_write, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path and query; one that goes on for ever is not kept for ever.
+
+        Raises:
+            ValueError: If it is longer than `MOST_URL_BYTES`; the parser passes it on as an error of its own.
+        """
+        super().on_url(url)
+        if len(self.url) > MOST_URL_BYTES:
+            self._url_is_too_long = True
+            raise ValueError("the path and query are too long")
+
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as every other mistake is answered, and close the connection."""
+        """Answer what is no HTTP, or has too long a path, as every other mistake is, and close the connection."""
         del msg  # it is for a person at a terminal and says no more
-        reply = error_body(400, "this is no HTTP/1.1 request, or its method is not known", "malformed")
+        if self._url_is_too_long:
+            message = f"the path and query are longer than {MOST_URL_BYTES} bytes; what is longer belongs into the body"
+            reply = error_body(414, message, "uri_too_long")
+        else:
+            reply = error_body(400, "this is no HTTP/1.1 request, or its method is not known", "malformed")
         head = b"".join(b"%b: %b\r\n" % header for header in [*reply.all_headers(), *SECURITY_HEADERS])
-        self.transport.write(STATUS_LINE[400] + head + b"connection: close\r\n\r\n" + reply.body)
+        self.transport.write(STATUS_LINE[reply.status] + head + b"connection: close\r\n\r\n" + reply.body)
         self.transport.close()
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from app import __version__
 from app.api.application import ApiLimits, Guards, build_application
 from app.api.cors import Cors
-from app.api.keys import KeyFile, KeyRing
+from app.api.key_file import KeyFile
+from app.api.keys import KeyRing
 from app.api.rate_limit import RateLimit
 from app.api.serving import Service, Serving
-from app.errors import InvalidSetting, SeqrankError
+from app.errors import SeqrankError
 from app.observability import loop_errors
 from app.observability.logs import Pseudonyms
 from app.observability.metrics import Metrics
@@ -70,12 +71,13 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
             One worker of several takes no connection before it can answer it: another worker can.
 
     Raises:
-        InvalidSetting: If a key file cannot be read.
+        InvalidSetting: If a key file cannot be read or holds no key.
     """
     metrics = Metrics(reasons=[str(reason) for reason in Reason], routes=ROUTES)
     secret = settings.user_secret.get_secret_value()
     observer = ServiceObserver(metrics, Pseudonyms(secret), slow_request_ms=settings.slow_request_ms)
-    service = Service()
+    guards = _guards(settings)
+    service = Service(also_degraded=guards.keys.degraded)
 
     app, edge = build_application(
         service=service,
@@ -86,7 +88,7 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
             max_body_bytes=settings.max_body_bytes,
             latency_slo_ms=settings.latency_slo_ms,
         ),
-        guards=_guards(settings),
+        guards=guards,
         version=__version__,
         lifespan=_lifespan(partial(opener, settings, metrics), service, accept_when_open=accept_when_open),
     )
@@ -141,18 +143,13 @@ def _guards(settings: Settings) -> Guards:
     keys = KeyRing(
         rank_keys=settings.names_in("api_keys"),
         admin_keys=settings.names_in("admin_keys"),
-        rank_file=_key_file(settings.api_keys_file),
-        admin_file=_key_file(settings.admin_keys_file),
+        rank_file=_key_file(settings.api_keys_file, "SEQRANK_API_KEYS_FILE"),
+        admin_file=_key_file(settings.admin_keys_file, "SEQRANK_ADMIN_KEYS_FILE"),
     )
     rate = settings.rate_limit_per_s
     burst = settings.rate_limit_burst or max(1, round(rate * 2))
     return Guards(keys=keys, rate_limit=RateLimit(rate, burst) if rate else None)
 
 
-def _key_file(path: Path | None) -> KeyFile | None:
-    if path is None:
-        return None
-    try:
-        return KeyFile(path)
-    except OSError as error:
-        raise InvalidSetting(f"the key file {path} cannot be read: {error.strerror}") from error
+def _key_file(path: Path | None, setting: str) -> KeyFile | None:
+    return None if path is None else KeyFile(path, setting=setting)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
-from app.api import error_responses, id_in_path, items, openapi, probes, users
+from app.api import docs_page, error_responses, id_in_path, items, openapi, probes, users
 from app.api.admission import BUDGET_SHARE, Admission
 from app.api.edge import Edge, Lane
 from app.api.feedback import FeedbackEndpoint
@@ -70,16 +70,7 @@ def build_application(
     lifespan: Lifespan[FastAPI] | None = None,
 ) -> tuple[FastAPI, Edge]:
     """Return the framework's application and the edge around it; the edge is what a server serves."""
-    app = FastAPI(
-        title="Seqrank",
-        version=version,
-        description="Ranks candidates for a user who has just done something.",
-        lifespan=lifespan,
-        redoc_url=None,
-    )
-    id_in_path.install()
-    error_responses.install(app)
-    openapi.install(app, max_items=limits.max_items)
+    app = _framework(version, lifespan, max_items=limits.max_items)
     rank = RankEndpoint(service, observer, RankLimits(max_items=limits.max_items, timeout_ms=limits.timeout_ms))
     feedback = FeedbackEndpoint(service, observer, max_events=limits.max_items)
     _add_rank(app, rank)
@@ -99,6 +90,24 @@ def build_application(
         admission=Admission(limits.timeout_ms / 1000.0 * BUDGET_SHARE),
     )
     return app, edge
+
+
+def _framework(version: str, lifespan: Lifespan[FastAPI] | None, *, max_items: int) -> FastAPI:
+    app = FastAPI(
+        title="Seqrank",
+        version=version,
+        description="Ranks candidates for a user who has just done something.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # an empty answer that names another path is no error in JSON
+        redirect_slashes=False,
+    )
+    id_in_path.install()
+    error_responses.install(app)
+    openapi.install(app, max_items=max_items)
+    docs_page.install(app)
+    return app
 
 
 def _add_rank(app: FastAPI, rank: RankEndpoint) -> None:

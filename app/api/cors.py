@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.middleware.cors import CORSMiddleware
 
+from app.api.edge import SECURITY_HEADERS
+from app.api.error_responses import error_body
+from app.api.request_ids import new_request_id
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from starlette.datastructures import Headers
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+"""What the routes take between them."""
+
+MOST_OF_A_VALUE = 80
+"""Characters of a header that a sentence repeats."""
 
 SHOWN_HEADERS = ("X-Request-Id", "Retry-After", "Server-Timing")
 """What a script may read beside the body."""
@@ -23,9 +36,9 @@ class Cors(CORSMiddleware):
     """
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        """Let browsers call from ``origins``, with any method and any header."""
+        """Let browsers call from ``origins``, with every method that there is and any header."""
         super().__init__(
-            app, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=SHOWN_HEADERS
+            app, allow_origins=origins, allow_methods=METHODS, allow_headers=["*"], expose_headers=SHOWN_HEADERS
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,3 +46,25 @@ class Cors(CORSMiddleware):
         if scope["type"] == "http":
             scope["extensions"] = {}
         await super().__call__(scope, receive, send)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a preflight, with the headers that all answers have; a refusal is JSON as every error is."""
+        response = super().preflight_response(request_headers)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            refusal = error_body(response.status_code, self._why_refused(request_headers), "cors").as_response()
+            for name, value in response.headers.items():
+                if name not in ("content-length", "content-type"):
+                    refusal.headers[name] = value
+            response = refusal
+        response.headers["x-request-id"] = new_request_id()
+        for own_name, own_value in SECURITY_HEADERS:
+            response.headers[own_name.decode()] = own_value.decode()
+        return response
+
+    def _why_refused(self, request_headers: Headers) -> str:
+        origin, method = request_headers["origin"], request_headers["access-control-request-method"]
+        if not self.is_allowed_origin(origin):
+            return f"the origin {origin[:MOST_OF_A_VALUE]!r} is none of those that this service answers browsers of"
+        if method not in METHODS:
+            return f"the method {method[:MOST_OF_A_VALUE]!r} is not taken, expected one of {', '.join(METHODS)}"
+        return "the browser asks for what this service does not offer: access from a public site to a private network"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hmac
-import time
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from app.api.failures import BadKey, KeyOutOfScope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Iterable
 
-LOOK_AGAIN_AFTER_S: Final = 1.0
-"""How long a changed key file may go unnoticed."""
+    from app.api.key_file import KeyFile
 
 
 class Scope(IntEnum):
@@ -28,42 +25,6 @@ class Scope(IntEnum):
 
     ADMIN = 2
     """Deleting users; adding, changing and deleting items."""
-
-
-class KeyFile:
-    """Keys in a file, one a line, read again when the file changes; empty lines and those with ``#`` are skipped."""
-
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the file.
-
-        Raises:
-            OSError: If it cannot be read.
-        """
-        self._path = path
-        self._clock = clock
-        self._looked_s = clock()
-        self._stamp = self._stamp_now()
-        self._keys = self._read()
-
-    def keys(self) -> tuple[bytes, ...]:
-        """Return the keys; those of the last good reading if the file has become unreadable."""
-        if self._clock() - self._looked_s >= LOOK_AGAIN_AFTER_S:
-            self._looked_s = self._clock()
-            try:
-                stamp = self._stamp_now()
-                if stamp != self._stamp:
-                    self._keys, self._stamp = self._read(), stamp
-            except OSError:
-                pass
-        return self._keys
-
-    def _stamp_now(self) -> tuple[int, int, int]:
-        status = self._path.stat()
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self) -> tuple[bytes, ...]:
-        lines = (line.strip() for line in self._path.read_bytes().splitlines())
-        return tuple(line for line in lines if line and not line.startswith(b"#"))
 
 
 class KeyRing:
@@ -94,6 +55,12 @@ class KeyRing:
         if scope is Scope.ADMIN:
             return self._rank_guarded or self._admin_guarded
         return scope is Scope.RANK and self._rank_guarded
+
+    def degraded(self) -> list[str]:
+        """Return ``["keys"]`` while a key file is unreadable or without a key, else nothing; the log says which."""
+        # all of them are asked: a file that is asked looks, and logs what it finds
+        troubles = [file.trouble() for file in (self._rank_file, self._admin_file) if file is not None]
+        return ["keys"] if any(troubles) else []
 
     def check(self, key: bytes | None, scope: Scope) -> None:
         """Let a request with this key pass.

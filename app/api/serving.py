@@ -111,6 +111,7 @@ class Service:
         draining: Whether SIGTERM came.
         failure: Why opening failed.
         in_flight: Requests that are being answered, probes left out.
+        also_degraded: What is missing beside what `serving` says, without failing readiness.
         started_s: `time.monotonic` at the start.
     """
 
@@ -118,6 +119,7 @@ class Service:
     draining: bool = False
     failure: str | None = None
     in_flight: int = 0
+    also_degraded: Callable[[], list[str]] = list
     started_s: float = field(default_factory=time.monotonic)
 
     def require(self) -> Serving:

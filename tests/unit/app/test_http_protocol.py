@@ -80,6 +80,31 @@ async def test_what_is_no_http_is_answered_like_every_other_mistake():
     protocol.connection_lost(None)
 
 
+@pytest.mark.parametrize("piece", [1 << 20, 8192])
+async def test_a_path_that_is_too_long_is_told_so(piece):
+    """It is 414 with the limit, whether it comes at once or in pieces, and before its end is there."""
+    protocol, wire, _ = connected()
+    sent = b"GET /items/" + b"a" * 70_000
+    for start in range(0, len(sent), piece):
+        protocol.data_received(sent[start : start + piece])
+    head, _, body = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 414 ")
+    assert b"x-content-type-options: nosniff" in head
+    assert json.loads(body)["error_type"] == "uri_too_long"
+    assert "longer than 65535 bytes" in json.loads(body)["error"]
+    assert wire.closed
+    protocol.connection_lost(None)
+
+
+async def test_the_longest_path_is_answered():
+    """65,535 bytes of path and query are taken."""
+    protocol, wire, state = connected()
+    protocol.data_received(b"GET /" + b"a" * 65_534 + b" HTTP/1.1\r\nhost: a\r\n\r\n")
+    await settled(state)
+    assert wire.writes[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    protocol.connection_lost(None)
+
+
 async def test_head_and_body_are_one_write():
     """One request, one write, and the connection stays for the next one."""
     protocol, wire, state = connected()

@@ -1,0 +1,34 @@
+"""What the framework would answer by itself is like every other answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.api_house import ApiHouse
+
+
+@pytest.fixture
+async def house():
+    async with ApiHouse() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/rank/"), ("GET", "/users"), ("GET", "/health/"), ("PUT", "/items/")]
+)
+async def test_a_path_with_another_slash_is_an_error_like_every_other(house, method, path):
+    """Nobody is sent elsewhere by an empty answer."""
+    answer = await house.client.request(method, path, json={})
+    assert answer.status_code in (404, 405)
+    assert set(answer.json()) == {"error", "error_type"}
+    assert path in answer.json()["error"]
+
+
+async def test_the_page_of_the_documentation_says_where_else_it_is(house):
+    """Where Swagger UI cannot be loaded, what stands in its place leads to the document."""
+    page = (await house.client.get("/docs")).text
+    _, _, place = page.partition('<div id="swagger-ui">')
+    shown, _, _ = place.partition("</div>")
+    assert 'href="openapi.json"' in shown
+    assert "could not be loaded" in shown
+    assert "url: 'openapi.json'" in page
