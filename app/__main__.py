@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.errors import BundleError, SeqrankError
+from app.errors import SeqrankError
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
 UNUSABLE = 2
+COMMANDS = ("serve", "doctor")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,8 +40,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _serve(settings: Settings, inherited_socket: int | None) -> int:
-    _look_at_bundle(settings.bundle)
     from app.listening import bind
+    from app.start_checks import check_before_start
+
+    check_before_start(settings)
 
     is_worker = inherited_socket is not None
     listening = socket.socket(fileno=inherited_socket) if is_worker else bind(settings.host, settings.port)
@@ -59,35 +61,12 @@ def _serve(settings: Settings, inherited_socket: int | None) -> int:
     configure(settings.log_level, settings.log_format)
     application = create_app(settings, partial(open_serving, opening=opening), accept_when_open=is_worker)
     if not is_worker:
+        from app.announcement import announce
+
         announce(settings, listening)
     from app.server import serve
 
     return serve(application, listening, drain_s=settings.drain_s, is_worker=is_worker)
-
-
-def announce(settings: Settings, listening: socket.socket) -> None:
-    """Say where the service listens, and what is open."""
-    import logging
-
-    host, port = listening.getsockname()[:2]
-    logger = logging.getLogger("seqrank")
-    logger.info("listening", extra={"url": f"http://{host}:{port}", "pid": os.getpid()})
-    if not settings.names_in("api_keys") and settings.api_keys_file is None:
-        logger.warning("no SEQRANK_API_KEYS are set: everyone who reaches the port may rank and send feedback")
-
-
-def _look_at_bundle(bundle: Path | None) -> None:
-    """Fail early, before anything heavy is loaded; the bundle is checked in full when it is opened."""
-    if bundle is None:
-        raise BundleError("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
-    from app.contract.manifest import BUNDLE_FILES, read_manifest
-
-    if not bundle.is_dir():
-        raise BundleError(f"the bundle {bundle} does not exist or is no folder")
-    read_manifest(bundle)
-    for name in BUNDLE_FILES:
-        if not (bundle / name).is_file():
-            raise BundleError(f"the bundle {bundle} has no {name}")
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -97,7 +76,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         epilog="Everything else is set by SEQRANK_* variables; docs/operations.md lists them.",
     )
     parser.add_argument(
-        "command", nargs="?", choices=("serve", "doctor"), default="serve",
+        "command", nargs="?", metavar="{serve,doctor}", default="serve",
         help="serve (the default), or doctor: check bundle, provider, Redis, clock and limits, and say what to do",
     )  # fmt: skip
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="the bundle folder")
@@ -105,7 +84,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="TCP port, default 8000; 0 takes a free one")
     parser.add_argument("--workers", type=int, metavar="N", help="processes on the port, default 1")
     parser.add_argument("--inherited-socket", type=int, metavar="FD", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    # argparse alone would take the value of a misspelt option for the command, and name that
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if arguments.command not in COMMANDS:
+        parser.error(f"argument command: invalid choice: {arguments.command!r}, expected {' or '.join(COMMANDS)}")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from app.errors import InvalidSetting
+from app.errors import InvalidSetting, ProviderUnavailable
 from app.inference.bundle import Bundle, open_bundle
-from app.inference.provider import obtain_provider
+from app.inference.provider import Provider, obtain_provider
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -33,6 +33,19 @@ def begin(settings: Settings) -> Opening:
     return opening
 
 
+def provider_of(settings: Settings) -> Provider:
+    """Return the execution provider.
+
+    Raises:
+        ProviderUnavailable: If it cannot be had; the sentence names the variable.
+    """
+    limit_bytes = settings.gpu_memory_limit_mb * 1_000_000 or None
+    try:
+        return obtain_provider(settings.provider, gpu_memory_limit_bytes=limit_bytes)
+    except ProviderUnavailable as error:
+        raise ProviderUnavailable(f"SEQRANK_PROVIDER is {settings.provider!r}: {error}") from error
+
+
 def _open(settings: Settings, opening: Opening) -> None:
     try:
         opening.set_result(_open_bundle(settings))
@@ -43,10 +56,9 @@ def _open(settings: Settings, opening: Opening) -> None:
 def _open_bundle(settings: Settings) -> Bundle:
     if settings.bundle is None:
         raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
-    limit_bytes = settings.gpu_memory_limit_mb * 1_000_000 or None
     return open_bundle(
         settings.bundle,
-        provider=obtain_provider(settings.provider, gpu_memory_limit_bytes=limit_bytes),
+        provider=provider_of(settings),
         threads=settings.model_threads,
         encoder_threads=settings.encoder_threads,
         public_key=settings.bundle_public_key,

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydantic import SecretStr
 from redis.exceptions import RedisError
 
-from app.errors import SeqrankError
+from app.announcement import what_is_open
+from app.bundle_ahead import provider_of
+from app.errors import DataFolderInUse, InvalidSetting, ProviderUnavailable, SeqrankError
 from app.inference.bundle import open_bundle
 from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
 from app.opening import store_of
+from app.start_checks import check_key_files, check_public_key
+from app.storage.embedded import EmbeddedValkey
+from app.storage.redis_address import EMBEDDED, READ_URL_SETTING, URL_SETTING, check_urls
 from app.storage.redis_failures import FAILURES
-from app.storage.store import EMBEDDED
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -95,7 +100,15 @@ def _bundle(settings: Settings) -> list[Finding]:
     if settings.bundle is None:
         return [Finding("bundle", False, "none is given", "name one with --bundle DIR")]
     try:
-        bundle = open_bundle(settings.bundle, provider=settings.provider, public_key=settings.bundle_public_key)
+        check_public_key(settings)
+    except InvalidSetting as error:
+        return [
+            Finding("bundle", False, str(error), "name the PEM file of the public key that the bundle is signed by")
+        ]
+    try:
+        bundle = open_bundle(settings.bundle, provider=provider_of(settings), public_key=settings.bundle_public_key)
+    except ProviderUnavailable as error:
+        return [Finding("provider", False, str(error))]
     except SeqrankError as error:
         advice = "export it again, or copy it again in full; `python -m model_export verify DIR` says more"
         return [Finding("bundle", False, str(error), advice)]
@@ -124,12 +137,38 @@ def _bundle(settings: Settings) -> list[Finding]:
 
 
 async def _redis(settings: Settings) -> list[Finding]:
+    url, read_url = settings.redis_url.get_secret_value(), settings.redis_read_url.get_secret_value()
+    named = f"{URL_SETTING} and {READ_URL_SETTING}" if read_url else URL_SETTING
+    advice = f"check {named}, and that the server runs"
+    if url == EMBEDDED:
+        advice = "valkey.log in SEQRANK_DATA_DIR says more"
     try:
-        async with store_of(settings) as store:
-            await _reach(store)
-            return [await _redis_latency(store, settings), *await _redis_settings(store)]
+        check_urls(url, read_url)
+        return await _store(settings, is_embedded=url == EMBEDDED)
+    except DataFolderInUse as error:
+        return await _store_of_another(settings, str(error))
+    except InvalidSetting as error:
+        return [Finding("redis", False, str(error))]
     except (SeqrankError, RedisError, OSError) as error:
-        return [Finding("redis", False, str(error), "check SEQRANK_REDIS_URL, and that the server runs")]
+        return [Finding("redis", False, str(error), advice)]
+
+
+async def _store(settings: Settings, *, is_embedded: bool) -> list[Finding]:
+    async with store_of(settings) as store:
+        await _reach(store)
+        return [await _redis_latency(store, settings, is_embedded=is_embedded), *await _redis_settings(store)]
+
+
+async def _store_of_another(settings: Settings, in_use: str) -> list[Finding]:
+    """Look at the embedded store of the service that runs on the same folder."""
+    socket = EmbeddedValkey(settings.data_dir).socket
+    beside = settings.model_copy(update={"redis_url": SecretStr(f"unix://{socket}")})
+    advice = "if it is the service, all is well, but its store cannot be looked at; else name a folder of its own"
+    try:
+        found = await _store(beside, is_embedded=True)
+    except (SeqrankError, RedisError, OSError) as error:
+        return [Finding("redis", False, f"{in_use} ({error})", advice)]
+    return [Finding("service", True, "a Seqrank is running on this data folder; its store is looked at"), *found]
 
 
 async def _reach(store: Store) -> None:
@@ -144,7 +183,7 @@ async def _reach(store: Store) -> None:
         raise store.redis.failure(error, doing="ask Redis") from error
 
 
-async def _redis_latency(store: Store, settings: Settings) -> Finding:
+async def _redis_latency(store: Store, settings: Settings, *, is_embedded: bool) -> Finding:
     timeout_s = settings.redis_timeout_ms / 1000.0
     spent_ms = []
     for _ in range(PINGS):
@@ -152,11 +191,16 @@ async def _redis_latency(store: Store, settings: Settings) -> Finding:
         await store.history.read("seqrank-doctor", timeout_s=max(timeout_s, 1.0))
         spent_ms.append((time.perf_counter() - started_s) * 1000.0)
     p50, p99 = np.percentile(spent_ms, (50, 99))
+    if is_embedded:
+        # on the same machine a single slow read out of fifty says that the machine is busy now, nothing of the store
+        judged, advice = p50, "let this machine do less, or raise SEQRANK_REDIS_TIMEOUT_MS and SEQRANK_TIMEOUT_MS"
+    else:
+        judged, advice = p99, "move Redis nearer, or raise SEQRANK_REDIS_TIMEOUT_MS and SEQRANK_TIMEOUT_MS"
     return Finding(
         "redis",
-        bool(p99 < settings.redis_timeout_ms),
+        bool(judged < settings.redis_timeout_ms),
         f"a history is read in {p50:.2f} ms (p99 {p99:.2f} ms) of {settings.redis_timeout_ms:g} ms",
-        "move Redis nearer, or raise SEQRANK_REDIS_TIMEOUT_MS and SEQRANK_TIMEOUT_MS",
+        advice,
     )
 
 
@@ -193,11 +237,15 @@ async def _setting(client: Any, name: str) -> str:
 
 
 def _keys(settings: Settings) -> Finding:
-    guarded = bool(settings.names_in("api_keys")) or settings.api_keys_file is not None
+    try:
+        check_key_files(settings)
+    except InvalidSetting as error:
+        return Finding("keys", False, str(error), "write keys into the file, one a line: the service does not start")
+    is_open = what_is_open(settings)
     loopback = settings.host in ("127.0.0.1", "localhost", "::1")
     return Finding(
         "keys",
-        guarded or loopback,
-        "requests need a key" if guarded else f"requests need no key, listening on {settings.host}",
+        is_open is None or loopback,
+        "requests need a key" if is_open is None else f"listening on {settings.host}: {is_open}",
         "set SEQRANK_API_KEYS before anyone else can reach the port",
     )

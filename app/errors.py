@@ -13,6 +13,10 @@ class InvalidSetting(SeqrankError):
     """A setting is unknown or out of bounds; the process must not start."""
 
 
+class DataFolderInUse(InvalidSetting):
+    """The embedded store's folder belongs to another process at the moment."""
+
+
 class BundleError(SeqrankError):
     """A bundle is missing, incomplete, altered, from a newer format, or does not match its certificate."""
 

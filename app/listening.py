@@ -27,6 +27,9 @@ def bind(host: str, port: int) -> socket.socket:
             listening.close()
             raise
     except OSError as error:
-        raise InvalidSetting(f"{host}:{port} cannot be listened on: {error.strerror or error}") from error
+        raise InvalidSetting(
+            f"{host}:{port} cannot be listened on: {error.strerror or error}; "
+            "--host and --port (or SEQRANK_HOST and SEQRANK_PORT) name another address"
+        ) from error
     listening.set_inheritable(True)
     return listening

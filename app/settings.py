@@ -107,15 +107,32 @@ class Settings(BaseSettings):
                 raise ValueError(message)
         return value
 
+    @field_validator("api_keys", "admin_keys")
+    @classmethod
+    def _hold_a_key(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text and not _parts(text):
+            # taken for "no keys", it would open everything to everybody
+            message = "it holds no key, expected keys with commas between them, or no value at all for no auth"
+            raise ValueError(message)
+        return value
+
     def names_in(self, setting: Literal["api_keys", "admin_keys", "cors_origins"]) -> tuple[str, ...]:
         """Return the parts of a comma-separated setting."""
         value = getattr(self, setting)
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return _parts(text)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def read_settings(**given: Any) -> Settings:
     """Return the settings of this process: ``given`` ones, then the environment's, then the defaults.
+
+    Args:
+        given: Of the command line, by setting; None for what was not given.
 
     Raises:
         InvalidSetting: If a ``SEQRANK_*`` variable is not known, or a value is out of bounds. The sentence repeats the
@@ -130,7 +147,8 @@ def read_settings(**given: Any) -> Settings:
         is_secret = Settings.model_fields[name].annotation is SecretStr
         shown = "not usable" if is_secret else repr(str(first["input"])[:MOST_OF_A_VALUE])
         reason = first["msg"].removeprefix("Value error, ")
-        raise InvalidSetting(f"{PREFIX}{name.upper()} is {shown}: {reason[:1].lower()}{reason[1:]}") from None
+        said = f"{PREFIX}{name.upper()}" if given.get(name) is None else f"--{name}"
+        raise InvalidSetting(f"{said} is {shown}: {reason[:1].lower()}{reason[1:]}") from None
 
 
 def refuse_unknown(environment: Any) -> None:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from app.announcement import announce
 from app.errors import SeqrankError
 from app.observability.logs import configure
 from app.observability.metrics import MULTIPROCESS_DIR
 from app.storage import bound_child
 from app.storage.embedded import EmbeddedValkey
-from app.storage.store import EMBEDDED
+from app.storage.redis_address import EMBEDDED
 
 if TYPE_CHECKING:
     import socket
@@ -134,8 +135,7 @@ async def _supervise(settings: Settings, listening: socket.socket) -> int:
                 EmbeddedValkey(settings.data_dir, append_fsync=settings.append_fsync)
             )
             environment["SEQRANK_REDIS_URL"] = embedded.url
-        host, port = listening.getsockname()[:2]
-        logger.info("listening", extra={"url": f"http://{host}:{port}", "workers": settings.workers})
+        announce(settings, listening)
         command = _worker_command(settings, listening.fileno())
         supervisor = Supervisor(command, settings.workers, environment=environment, socket_fd=listening.fileno())
         return await supervisor.run()

@@ -24,7 +24,8 @@ from app.contract.events import Event, StoredHistory
 from app.contract.identity import keys_of
 from app.storage.append_call import HistoryLimits
 from app.storage.connection import RedisOptions
-from app.storage.store import EMBEDDED, Store, open_store
+from app.storage.redis_address import EMBEDDED
+from app.storage.store import Store, open_store
 from bench.machine import machine_lines
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ from app.errors import BundleError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 
 def sign_manifest(bundle: Path, private_key: Path) -> None:
     """Write ``manifest.sig``: the base64 text of a detached Ed25519 signature over the bytes of ``manifest.json``.
@@ -38,6 +40,29 @@ def sign_manifest(bundle: Path, private_key: Path) -> None:
     (bundle / SIGNATURE_FILE).write_bytes(base64.b64encode(signature) + b"\n")
 
 
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """Return the Ed25519 public key of a PEM file.
+
+    Raises:
+        BundleError: If it cannot be read or is of another kind.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        message = f"the public key {path} cannot be read: {error.strerror}"
+        raise BundleError(message) from error
+    except ValueError as error:
+        message = f"the public key {path} cannot be read: {error}"
+        raise BundleError(message) from error
+    if not isinstance(key, Ed25519PublicKey):
+        message = f"the public key {path} is {type(key).__name__}, expected an Ed25519 key"
+        raise BundleError(message)
+    return key
+
+
 def check_signature(bundle: Path, public_key: Path) -> None:
     """Check ``manifest.sig`` against a trusted public key.
 
@@ -46,20 +71,12 @@ def check_signature(bundle: Path, public_key: Path) -> None:
         public_key: PEM file of the Ed25519 public key: ``openssl pkey -in KEY -pubout``.
 
     Raises:
-        BundleError: If the bundle is not signed, was signed by another key, or was altered afterwards.
+        BundleError: If the key cannot be used, or the bundle is not signed, was signed by another key, or was altered
+            afterwards.
     """
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    try:
-        key = load_pem_public_key(public_key.read_bytes())
-    except (OSError, ValueError) as error:
-        message = f"the public key {public_key} cannot be read: {error}"
-        raise BundleError(message) from error
-    if not isinstance(key, Ed25519PublicKey):
-        message = f"the public key {public_key} is {type(key).__name__}, expected an Ed25519 key"
-        raise BundleError(message)
+    key = read_public_key(public_key)
     path = bundle / SIGNATURE_FILE
     if not path.is_file():
         message = f"the bundle {bundle} is not signed: it has no {SIGNATURE_FILE}, and a public key was given"

@@ -67,9 +67,25 @@ def obtain_provider(requested: str, *, gpu_memory_limit_bytes: int | None = None
             session_providers=((CUDA_PROVIDER, options), (CPU_PROVIDER, _cpu_options())),
         )
     if requested == "cuda":
-        message = f"CUDA was asked for and cannot be had: {obstacle}; install seqrank[cuda] or ask for auto or cpu"
-        raise ProviderUnavailable(message)
+        raise _no_cuda(obstacle)
     return _cpu(requested, obstacle)
+
+
+def require_cuda_build() -> None:
+    """Check that this ONNX Runtime is built with CUDA, without opening anything on a device.
+
+    Raises:
+        ProviderUnavailable: If it is not.
+    """
+    obstacle = _build_obstacle()
+    if obstacle is not None:
+        raise _no_cuda(obstacle)
+
+
+def _no_cuda(obstacle: str) -> ProviderUnavailable:
+    return ProviderUnavailable(
+        f"CUDA was asked for and cannot be had: {obstacle}; install seqrank[cuda] or ask for auto or cpu"
+    )
 
 
 def _cpu(requested: str, reason: str) -> Provider:
@@ -94,11 +110,18 @@ def _cuda_options(gpu_memory_limit_bytes: int | None, device_id: int) -> dict[st
     return options
 
 
+def _build_obstacle() -> str | None:
+    available = ort.get_available_providers()
+    if CUDA_PROVIDER in available:
+        return None
+    return f"this ONNX Runtime {ort.__version__} has no CUDA, only {', '.join(available)}"
+
+
 def _cuda_obstacle(options: dict[str, Any]) -> str | None:
     """Return why a session does not get CUDA, or None when it does."""
-    available = ort.get_available_providers()
-    if CUDA_PROVIDER not in available:
-        return f"this ONNX Runtime {ort.__version__} has no CUDA, only {', '.join(available)}"
+    obstacle = _build_obstacle()
+    if obstacle is not None:
+        return obstacle
     # finds the CUDA and cuDNN libraries of the pip wheels; a no-op when they are on the library path
     ort.preload_dlls()
     session_options = ort.SessionOptions()

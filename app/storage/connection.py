@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -19,15 +19,20 @@ from app.errors import InvalidSetting
 from app.storage.cluster_reader import ClusterReader
 from app.storage.pipelined_reader import PipelinedReader
 from app.storage.queuing_cluster import QueuingCluster
+from app.storage.redis_address import (
+    CLUSTER_SCHEMES,
+    READ_URL_SETTING,
+    URL_SETTING,
+    check_urls,
+    is_cluster,
+    not_parsed,
+)
 from app.storage.redis_failures import storage_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from app.errors import StorageUnavailable
-
-CLUSTER_SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
-SCHEMES: Final = ("redis", "rediss", "unix", *CLUSTER_SCHEMES)
 
 
 class Reader(Protocol):
@@ -109,8 +114,9 @@ async def open_redis(options: RedisOptions) -> AsyncIterator[RedisConnection]:
     Raises:
         InvalidSetting: If a URL or a TLS file is wrong.
     """
-    scheme = options.url.partition("://")[0]
-    if scheme in CLUSTER_SCHEMES:
+    check_urls(options.url, options.read_url)
+    if is_cluster(options.url):
+        scheme = options.url.partition("://")[0]
         rank_path_s, other_s = options.connect_timeout_ms / 1000, options.write_timeout_ms / 1000
         reading = _cluster_client(options, scheme, timeout_s=rank_path_s, from_replicas=bool(options.read_url))
         other = _cluster_client(options, scheme, timeout_s=other_s, from_replicas=False)
@@ -130,7 +136,7 @@ async def open_redis(options: RedisOptions) -> AsyncIterator[RedisConnection]:
 
 
 def _client(options: RedisOptions) -> Redis:
-    address = _parsed(options.url)
+    address = _parsed(options.url, URL_SETTING)
     if address.get("connection_class") and "host" in address:
         address |= _tls_arguments(options)
     pool = BlockingConnectionPool(
@@ -147,7 +153,7 @@ def _client(options: RedisOptions) -> Redis:
 
 def _cluster_client(options: RedisOptions, scheme: str, *, timeout_s: float, from_replicas: bool) -> Any:
     plain_url = options.url.replace(scheme, CLUSTER_SCHEMES[scheme], 1)
-    _parsed(plain_url)
+    _parsed(plain_url, URL_SETTING)
     tls = _tls_arguments(options) if CLUSTER_SCHEMES[scheme] == "rediss" else {}
     return QueuingCluster.from_url(
         plain_url,
@@ -171,8 +177,8 @@ def _tls_arguments(options: RedisOptions) -> dict[str, Any]:
 
 
 def _reader(options: RedisOptions) -> PipelinedReader:
-    url = options.read_url or options.url
-    address = _parsed(url)
+    url, setting = (options.read_url, READ_URL_SETTING) if options.read_url else (options.url, URL_SETTING)
+    address = _parsed(url, setting)
     connect_timeout_s = options.connect_timeout_ms / 1000
     tls = _tls_context(options) if url.startswith("rediss://") else None
 
@@ -199,27 +205,20 @@ def _handshake(address: dict[str, Any]) -> tuple[bytes, ...]:
 
 
 def _tls_context(options: RedisOptions) -> ssl.SSLContext:
+    setting = "SEQRANK_REDIS_TLS_CA_FILE"
     try:
         context = ssl.create_default_context(cafile=options.tls_ca_file or None)
         context.check_hostname = options.tls_check_host_name
         if options.tls_cert_file:
+            setting = "SEQRANK_REDIS_TLS_CERT_FILE and SEQRANK_REDIS_TLS_KEY_FILE"
             context.load_cert_chain(options.tls_cert_file, options.tls_key_file or None)
     except (OSError, ssl.SSLError) as error:
-        raise InvalidSetting(f"the TLS files for Redis cannot be used: {error}") from error
+        raise InvalidSetting(f"{setting}: the TLS files for Redis cannot be used: {error}") from error
     return context
 
 
-def _parsed(url: str) -> dict[str, Any]:
-    """Parse a URL; the message never repeats more of it than its scheme, for it may hold a password."""
-    scheme, found, _ = url.partition("://")
-    if not found or scheme not in SCHEMES:
-        given = f"begins with {scheme[:20]!r}" if found else "has no scheme"
-        expected = ", ".join(f"{name}://" for name in SCHEMES)
-        raise InvalidSetting(f"the Redis URL {given}, expected one of {expected}, or the word embedded")
+def _parsed(url: str, setting: str) -> dict[str, Any]:
     try:
-        address: dict[str, Any] = dict(parse_url(url))
+        return dict(parse_url(url))
     except ValueError as error:
-        raise InvalidSetting("the Redis URL cannot be parsed, expected scheme://user:password@host:port/db") from error
-    if scheme == "unix" and not address.get("path"):
-        raise InvalidSetting("the Redis URL names no socket, expected unix:///path/of.sock")
-    return address
+        raise not_parsed(setting) from error

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from app.errors import InvalidSetting, StorageUnavailable
+from app.errors import DataFolderInUse, InvalidSetting, StorageUnavailable
 from app.storage import bound_child
 from app.storage.server_binary import find_server_binary
 
@@ -111,7 +111,9 @@ class EmbeddedValkey:
         try:
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise InvalidSetting(f"the data folder {self._data_dir} cannot be made: {error.strerror}") from error
+            raise InvalidSetting(
+                f"SEQRANK_DATA_DIR is {str(self._data_dir)!r}: the folder cannot be made: {error.strerror}"
+            ) from error
         if len(os.fsencode(self._data_dir / "valkey.sock")) > LONGEST_SOCKET_PATH:
             self._socket_dir = Path(tempfile.mkdtemp(prefix="seqrank-"))
 
@@ -121,7 +123,9 @@ class EmbeddedValkey:
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise InvalidSetting(f"the data folder {self._data_dir} cannot be written: {error.strerror}") from error
+            raise InvalidSetting(
+                f"SEQRANK_DATA_DIR is {str(self._data_dir)!r}: the folder cannot be written: {error.strerror}"
+            ) from error
         give_up_s = time.monotonic() + _LOCK_WAIT_S
         while True:
             try:
@@ -129,8 +133,9 @@ class EmbeddedValkey:
             except OSError as error:
                 if time.monotonic() > give_up_s:
                     os.close(lock)
-                    raise InvalidSetting(
-                        f"the data folder {self._data_dir} is in use by another Seqrank, expected one of its own"
+                    raise DataFolderInUse(
+                        f"SEQRANK_DATA_DIR is {str(self._data_dir)!r}: the folder is in use by another Seqrank, "
+                        "expected one of its own"
                     ) from error
                 await asyncio.sleep(0.05)
             else:

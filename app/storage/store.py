@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from app.storage.circuit_breaker import CircuitBreaker, CircuitState
 from app.storage.connection import RedisConnection, RedisOptions, open_redis
 from app.storage.embedded import EmbeddedValkey
 from app.storage.key_layout import KeyLayout
 from app.storage.recovery_probe import RecoveryProbe
+from app.storage.redis_address import EMBEDDED
 from app.storage.redis_history import RedisHistory
 from app.storage.redis_items import RedisItems
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.storage.append_call import HistoryLimits
-
-EMBEDDED: Final = "embedded"
-"""The URL that stands for a server of our own."""
 
 
 @dataclass(frozen=True, slots=True)

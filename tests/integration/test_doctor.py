@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from pydantic import SecretStr
+
+from app import doctor
 from app.doctor import examine
+from app.opening import store_of
 from app.settings import Settings
 
 
@@ -46,3 +51,79 @@ def test_nothing_there_is_said_and_not_raised(tmp_path, capsys):
     ):
         assert sentence in out
     assert asyncio.get_event_loop_policy() is not None
+
+
+def found(settings, about):
+    """Return the doctor's findings of the store or the keys whose name is ``about``."""
+    findings = [*asyncio.run(doctor._redis(settings)), doctor._keys(settings)]
+    return [finding for finding in findings if finding.about == about]
+
+
+async def test_beside_a_running_service_its_store_is_looked_at(tmp_path):
+    """The folder's lock is no finding: the service that holds it has a store, and that one is examined."""
+    settings = Settings(data_dir=tmp_path / "data", redis_timeout_ms=1000)
+    async with store_of(settings):
+        findings = await doctor._redis(settings)
+    assert [finding.about for finding in findings if not finding.well] == []
+    assert {"service", "redis", "append log", "fsync"} <= {finding.about for finding in findings}
+
+
+async def test_a_folder_that_is_in_use_is_named_with_its_variable(tmp_path):
+    """Where the other store cannot be reached, the advice is about the folder and not about a URL."""
+    settings = Settings(data_dir=tmp_path / "data")
+    async with store_of(settings) as store:
+        store.embedded.socket.rename(tmp_path / "hidden.sock")
+        (finding,) = await doctor._redis(settings)
+    assert not finding.well
+    assert "SEQRANK_DATA_DIR is" in finding.text
+    assert "in use by another Seqrank" in finding.text
+    assert "SEQRANK_REDIS_URL" not in finding.text + finding.advice
+
+
+def test_a_wrong_url_to_read_from_is_named(tmp_path):
+    """The finding names the variable that is wrong, and no advice names another."""
+    (finding,) = found(Settings(data_dir=tmp_path, redis_read_url=SecretStr("embedded")), "redis")
+    assert finding.text.startswith("SEQRANK_REDIS_READ_URL is 'embedded', expected one of redis://")
+    assert (finding.well, finding.advice) == (False, "")
+
+
+@pytest.mark.parametrize(("is_embedded", "well"), [(True, True), (False, False)])
+async def test_one_slow_read_is_held_against_a_remote_store_alone(is_embedded, well):
+    """On the same machine one late answer of fifty tells of the machine; nobody can move that store nearer."""
+    reads = iter([0.05] + [0.0] * (doctor.PINGS - 1))
+
+    class Histories:
+        async def read(self, *_, timeout_s):
+            assert timeout_s
+            await asyncio.sleep(next(reads))
+
+    class House:
+        history = Histories()
+
+    finding = await doctor._redis_latency(House(), Settings(), is_embedded=is_embedded)
+    assert finding.well is well
+    assert ("nearer" in finding.advice) is not is_embedded
+
+
+@pytest.mark.parametrize(
+    ("settings", "well", "text"),
+    [
+        ({"api_keys": "alpha"}, True, "requests need a key"),
+        ({"host": "192.0.2.1"}, False, "everyone who reaches the port may rank, send feedback, read and delete users"),
+        ({"host": "192.0.2.1", "admin_keys": "root"}, False, "everyone who reaches the port may rank"),
+    ],
+)
+def test_what_is_open_is_found(tmp_path, settings, well, text):
+    """What may be done without a key is a finding where others can reach the port."""
+    (finding,) = found(Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:1", **settings), "keys")
+    assert finding.well is well
+    assert text in finding.text
+
+
+def test_a_key_file_without_a_key_is_found(tmp_path):
+    """A file that lets nobody in is no good lock."""
+    (tmp_path / "keys").write_text("# none yet\n")
+    (finding,) = found(Settings(redis_url="redis://127.0.0.1:1", api_keys_file=tmp_path / "keys"), "keys")
+    assert not finding.well
+    assert "SEQRANK_API_KEYS_FILE" in finding.text
+    assert "holds no key" in finding.text

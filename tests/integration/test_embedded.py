@@ -21,7 +21,8 @@ from app.storage import embedded
 from app.storage.append_call import HistoryLimits
 from app.storage.connection import RedisOptions
 from app.storage.embedded import EmbeddedValkey
-from app.storage.store import EMBEDDED, Store, open_store
+from app.storage.redis_address import EMBEDDED
+from app.storage.store import Store, open_store
 from tests.integration.opened_history import event, opened_history
 
 ROOT = Path(__file__).parents[2]
@@ -143,7 +144,7 @@ async def test_a_data_folder_serves_one_at_a_time(tmp_path, monkeypatch):
     """A second server on the same folder is refused in one sentence that names the folder."""
     monkeypatch.setattr(embedded, "_LOCK_WAIT_S", 0.1)
     async with EmbeddedValkey(tmp_path):
-        with pytest.raises(InvalidSetting, match=f"{tmp_path} is in use by another Seqrank"):
+        with pytest.raises(InvalidSetting, match=f"^SEQRANK_DATA_DIR is '{tmp_path}': the folder is in use by another"):
             async with EmbeddedValkey(tmp_path):
                 pass
 

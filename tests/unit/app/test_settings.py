@@ -42,6 +42,23 @@ def test_the_sentence_holds_the_value_and_what_is_expected(monkeypatch):
     assert str(caught.value) == "SEQRANK_PORT is '70000': input should be less than or equal to 65535"
 
 
+@pytest.mark.parametrize("name", ["SEQRANK_API_KEYS", "SEQRANK_ADMIN_KEYS"])
+@pytest.mark.parametrize("value", [",", " ", " , ,"])
+def test_a_list_of_keys_without_a_key_is_refused(monkeypatch, name, value):
+    """Read as "no keys" it would open everything to everybody."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSetting) as caught:
+        read_settings()
+    assert str(caught.value).startswith(f"{name} is not usable: it holds no key, expected keys with commas")
+
+
+def test_an_option_that_was_given_is_named_and_no_variable():
+    """Whoever typed ``--port`` reads of ``--port``."""
+    with pytest.raises(InvalidSetting) as caught:
+        read_settings(port=99_999, workers=None)
+    assert str(caught.value) == "--port is '99999': input should be less than or equal to 65535"
+
+
 @pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "https://a.example, b.example"])
 def test_an_origin_that_no_browser_sends_is_refused(monkeypatch, origin):
     """What cannot match any browser's ``Origin`` header stops the start instead of doing nothing."""

@@ -12,7 +12,7 @@ from app.storage.connection import RedisOptions, open_redis
     ("url", "sentence"),
     [
         ("", "has no scheme"),
-        ("user:secret@host:6379", r"^the Redis URL has no scheme, expected one of redis://"),
+        ("user:secret@host:6379", r"^SEQRANK_REDIS_URL has no scheme, expected one of redis://"),
         ("localhost:6379", "expected one of redis://"),
         ("http://localhost", "begins with 'http'"),
         ("unix://", "names no socket"),
@@ -26,6 +26,25 @@ async def test_a_wrong_url_is_a_sentence_that_does_not_repeat_it(url, sentence):
         async with open_redis(RedisOptions(url=url)):
             pass
     assert "s3cret" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("read_url", "sentence"),
+    [
+        ("embedded", r"^SEQRANK_REDIS_READ_URL is 'embedded', expected one of redis://, rediss://, unix://, or no"),
+        (
+            "redis+cluster://localhost",
+            r"^SEQRANK_REDIS_READ_URL begins with 'redis\+cluster', expected one of redis://",
+        ),
+        ("redis://localhost:notaport", "^SEQRANK_REDIS_READ_URL cannot be parsed"),
+        ("redis://localhost/?socket_timeout=soon", "^SEQRANK_REDIS_READ_URL cannot be parsed"),
+    ],
+)
+async def test_a_wrong_url_to_read_from_is_named_by_its_own_variable(read_url, sentence):
+    """The sentence names the variable that is wrong, and offers nothing that it does not take."""
+    with pytest.raises(InvalidSetting, match=sentence):
+        async with open_redis(RedisOptions(url="redis://localhost", read_url=read_url)):
+            pass
 
 
 async def test_a_missing_tls_file_is_a_sentence(tmp_path):
