@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from app.api.key_file import KeyFile
 from app.contract.manifest import BUNDLE_FILES, read_manifest
 from app.errors import BundleError, InvalidSetting, ProviderUnavailable
-from app.storage.redis_address import check_urls
+from app.storage.redis_address import check_urls, uses_tls
+from app.storage.tls_files import tls_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +20,12 @@ def check_before_start(settings: Settings) -> None:
     """Look at whatever can be looked at without a network, a device or a bundle's weights.
 
     Raises:
-        InvalidSetting: If a key file, a Redis URL or the public key cannot be used.
+        InvalidSetting: If a key file, a Redis URL, a TLS file for Redis or the public key cannot be used.
         ProviderUnavailable: If CUDA is asked for and this ONNX Runtime is built without it.
         BundleError: If the bundle lacks a file or is not signed as wanted; the rest is checked when it is opened.
     """
     check_key_files(settings)
-    check_urls(settings.redis_url.get_secret_value(), settings.redis_read_url.get_secret_value())
+    _check_redis(settings)
     check_provider(settings)
     check_public_key(settings)
     _look_at_bundle(settings.bundle, settings.bundle_public_key)
@@ -63,6 +64,18 @@ def check_public_key(settings: Settings) -> None:
         read_public_key(path)
     except BundleError as error:
         raise InvalidSetting(f"SEQRANK_BUNDLE_PUBLIC_KEY is {str(path)!r}: {error}") from error
+
+
+def _check_redis(settings: Settings) -> None:
+    urls = settings.redis_url.get_secret_value(), settings.redis_read_url.get_secret_value()
+    check_urls(*urls)
+    if any(uses_tls(url) for url in urls):
+        tls_context(
+            ca_file=settings.redis_tls_ca_file,
+            cert_file=settings.redis_tls_cert_file,
+            key_file=settings.redis_tls_key_file,
+            check_host_name=settings.redis_tls_check_host_name,
+        )
 
 
 def _look_at_bundle(bundle: Path | None, public_key: Path | None) -> None:

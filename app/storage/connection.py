@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +14,6 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.cluster import LoadBalancingStrategy
 
-from app.errors import InvalidSetting
 from app.storage.cluster_reader import ClusterReader
 from app.storage.pipelined_reader import PipelinedReader
 from app.storage.queuing_cluster import QueuingCluster
@@ -28,8 +26,10 @@ from app.storage.redis_address import (
     not_parsed,
 )
 from app.storage.redis_failures import storage_failure
+from app.storage.tls_files import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
 
     from app.errors import StorageUnavailable
@@ -205,16 +205,12 @@ def _handshake(address: dict[str, Any]) -> tuple[bytes, ...]:
 
 
 def _tls_context(options: RedisOptions) -> ssl.SSLContext:
-    setting = "SEQRANK_REDIS_TLS_CA_FILE"
-    try:
-        context = ssl.create_default_context(cafile=options.tls_ca_file or None)
-        context.check_hostname = options.tls_check_host_name
-        if options.tls_cert_file:
-            setting = "SEQRANK_REDIS_TLS_CERT_FILE and SEQRANK_REDIS_TLS_KEY_FILE"
-            context.load_cert_chain(options.tls_cert_file, options.tls_key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidSetting(f"{setting}: the TLS files for Redis cannot be used: {error}") from error
-    return context
+    return tls_context(
+        ca_file=options.tls_ca_file,
+        cert_file=options.tls_cert_file,
+        key_file=options.tls_key_file,
+        check_host_name=options.tls_check_host_name,
+    )
 
 
 def _parsed(url: str, setting: str) -> dict[str, Any]:

@@ -35,6 +35,11 @@ def is_cluster(url: str) -> bool:
     return url.partition("://")[0] in CLUSTER_SCHEMES
 
 
+def uses_tls(url: str) -> bool:
+    """Return whether the URL asks for TLS."""
+    return url.startswith("rediss")
+
+
 def not_parsed(setting: str) -> InvalidSetting:
     """Return the error for a URL of a good scheme that makes no sense."""
     return InvalidSetting(f"{setting} cannot be parsed, expected scheme://user:password@host:port/db")

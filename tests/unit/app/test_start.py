@@ -58,6 +58,23 @@ def test_a_setting_that_cannot_work_is_named_before_the_port_is_open(refused, na
     assert "s3cret" not in said
 
 
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster"])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("SEQRANK_REDIS_TLS_CA_FILE", "SEQRANK_REDIS_TLS_CA_FILE is '{folder}/nope': the TLS files"),
+        (
+            "SEQRANK_REDIS_TLS_CERT_FILE",
+            "SEQRANK_REDIS_TLS_CERT_FILE is '{folder}/nope' and SEQRANK_REDIS_TLS_KEY_FILE",
+        ),
+    ],
+)
+def test_a_tls_file_that_is_not_there_is_named_before_the_port_is_open(refused, scheme, name, sentence):
+    """Alone and on a cluster, whose client would say so at the first request only."""
+    said = refused("--bundle", "unused", SEQRANK_REDIS_URL=f"{scheme}://h", **{name: NOTHING})
+    assert said.startswith(f"seqrank: {sentence}")
+
+
 def test_cuda_that_is_not_built_in_is_named_before_the_port_is_open(refused, monkeypatch):
     """The sentence names the variable, what was found, and what to do."""
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
