@@ -23,6 +23,7 @@ from model_export.collecting.collected_folder import CollectedFolder
 from model_export.collecting.event_log_reader import EventLogReader
 from model_export.data import columns
 from model_export.errors import DataError
+from model_export.option_values import whole_number
 
 if TYPE_CHECKING:
     import argparse
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="also write this bundle's items to OUTPUT")
     parser.add_argument(
         "--events-a-part",
-        type=int,
+        type=whole_number(1),
         default=EVENTS_A_PART,
         metavar="N",
         help=f"write a part whenever about N events were read (default {EVENTS_A_PART:,})",
@@ -54,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect; return 0."""
-    if arguments.events_a_part < 1:
-        raise DataError(f"--events-a-part is {arguments.events_a_part}, expected 1 or more")
+    if arguments.bundle is not None and not (arguments.bundle / ITEMS_FILE).is_file():
+        raise DataError(f"--bundle {arguments.bundle} has no {ITEMS_FILE}, expected a bundle")
     with CollectedFolder(arguments.output) as folder:
         reader = EventLogReader(arguments.redis)
         try:

@@ -201,6 +201,13 @@ async def test_a_state_of_before_positions_is_read(valkey_url, tmp_path, capsys)
     assert len(collected_ids(tmp_path)) == 20
 
 
+def test_a_bundle_that_is_none_is_refused_at_once(tmp_path, capsys):
+    """Nothing is drained, and no folder made, for items that are not there."""
+    assert collect("redis://127.0.0.1:1", tmp_path / "out", "--bundle", str(tmp_path / "nope")) == 2
+    assert "nope has no items.parquet, expected a bundle" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_is_collected_into_by_one_at_a_time(valkey_url, tmp_path, capsys):
     """A second run on the same folder is refused while the first holds it."""
     lock = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)

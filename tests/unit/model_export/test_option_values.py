@@ -18,6 +18,7 @@ from model_export.__main__ import main
         ("pretrain --data d --output e --epochs 0", "argument --epochs: the value is 0"),
         ("pretrain --data d --output e --batch-size 0", "argument --batch-size: the value is 0"),
         ("pretrain --data d --output e --learning-rate nan", "the value is nan, expected a number from 1e-09 to 1"),
+        ("collect --redis u --output o --events-a-part 0", "argument --events-a-part: the value is 0"),
         ("evaluate --data d --users 0", "argument --users: the value is 0, expected a whole number of 1 or more"),
         ("evaluate --data d --users -1", "argument --users: the value is -1"),
         ("tune --data d --output s --trials 0", "argument --trials: the value is 0"),

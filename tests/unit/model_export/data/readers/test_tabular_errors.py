@@ -144,7 +144,9 @@ def test_senseless_options_are_refused(prepare: Prepare, options: tuple[str, ...
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"no gzip", "incorrect header"), (gzip.compress(b"x" * 99)[:20], "Trunc")]
+    ("content", "why"),
+    [(b"no gzip", "incorrect header"), (gzip.compress(b"x" * 99)[:20], "Truncated")],
+    ids=["another format", "cut off"],
 )
 def test_a_broken_gz_is_named(prepare: Prepare, suffix: str, content: bytes, why: str) -> None:
     """What is no gzip, or only the beginning of one, is refused by its name."""
