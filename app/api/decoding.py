@@ -15,6 +15,7 @@ from app.errors import InvalidRequest
 T = TypeVar("T")
 
 _ENUM = "Invalid enum value"
+_UNKNOWN = "Object contains unknown field"
 _CLEARER = {
     "matching regex '^[0-9]{1,14}$'": "of 1 to 14 digits, epoch milliseconds",
     "Integer value out of range": "Expected int of at most 64 bits, got a longer one",
@@ -44,6 +45,7 @@ class BodyDecoder(Generic[T]):
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(schema)
         self._choices = _choices_of(schema)
         self._map_values = map_values_of(schema)
+        self._members = _members_of(schema)
 
     def decode(self, body: bytes) -> T:
         """Return the typed content.
@@ -87,6 +89,8 @@ class BodyDecoder(Generic[T]):
         """Complete msgspec's sentence by what it lacks: the value, and the words that a field takes."""
         if sentence.startswith(_ENUM):
             sentence = "Expected one of: " + ", ".join(self._choices.get(path.rpartition(".")[2], ()))
+        if sentence.startswith(_UNKNOWN):
+            sentence += ", expected only " + ", ".join(self._members)
         for theirs, ours in _CLEARER.items():
             sentence = sentence.replace(theirs, ours)
         if given is None or sentence.endswith(f", got {given}"):
@@ -99,6 +103,13 @@ def _choices_of(schema: Any) -> dict[str, list[str]]:
     _, structs = msgspec.json.schema_components((schema,))
     fields = [field for struct in structs.values() for field in struct.get("properties", {}).items()]
     return {name: field["enum"] for name, field in fields if "enum" in field}
+
+
+def _members_of(schema: Any) -> list[str]:
+    """Return the members that objects may have which have no others."""
+    _, structs = msgspec.json.schema_components((schema,))
+    exact = [struct["properties"] for struct in structs.values() if struct.get("additionalProperties") is False]
+    return [name for members in exact for name in members]
 
 
 def _malformed(reason: str, body: bytes) -> str:

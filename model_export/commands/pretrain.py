@@ -6,6 +6,7 @@ the same command goes on from there after a kill.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -57,6 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         device=str(chosen_device(arguments.device)),
         seed=arguments.seed,
     )
-    losses = pretrain(texts, arguments.encoder, arguments.output, settings)
+    losses = pretrain(texts, arguments.encoder, arguments.output, settings, note=partial(print, flush=True))
     print(f"masked-language loss {losses[0]:.4f} -> {losses[-1]:.4f}; use it: train --encoder {arguments.output}")
     return 0

@@ -21,7 +21,7 @@ from model_export.modeling.encoder_loading import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tokenizers import Encoding, Tokenizer
@@ -58,7 +58,14 @@ class MaskedLanguageSettings:
     seed: int = 7
 
 
-def pretrain(texts: Sequence[str], source: str | None, output: Path, settings: MaskedLanguageSettings) -> list[float]:
+def pretrain(
+    texts: Sequence[str],
+    source: str | None,
+    output: Path,
+    settings: MaskedLanguageSettings,
+    *,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[float]:
     """Train and write an encoder folder; return the loss before and after every epoch.
 
     The loss is measured on up to 512 of the texts, always with the same masks. The model is saved after every epoch
@@ -69,6 +76,7 @@ def pretrain(texts: Sequence[str], source: str | None, output: Path, settings: M
         source: Encoder folder or hub id, None for the packaged MiniLM.
         output: The folder to write.
         settings: See there.
+        note: Told in a sentence how far the work is.
 
     Raises:
         EncoderError: If ``output`` was written with other settings, nothing can be masked, or loading fails.
@@ -86,7 +94,7 @@ def pretrain(texts: Sequence[str], source: str | None, output: Path, settings: M
     unfinished = output.with_name(f"{output.name}.unfinished")
     unfinished.mkdir(parents=True, exist_ok=True)
     training.resume(unfinished / _CHECKPOINT_FILE, described)
-    training.train(unfinished / _CHECKPOINT_FILE, described)
+    training.train(unfinished / _CHECKPOINT_FILE, described, note)
     finished = unfinished / "encoder"
     training.write_encoder(finished)
     (finished / _REPORT_FILE).write_text(
@@ -137,8 +145,10 @@ class _Training:
         else:
             self.losses = [self._measure()]
 
-    def train(self, checkpoint: Path, described: dict[str, Any]) -> None:
+    def train(self, checkpoint: Path, described: dict[str, Any], note: Callable[[str], None]) -> None:
         """Train the epochs that are left, saving after each."""
+        done = len(self.losses) - 1
+        note(f"{len(self._encodings)} texts, loss {self.losses[-1]:.4f} after {done} of {self._settings.epochs} epochs")
         for epoch in range(len(self.losses) - 1, self._settings.epochs):
             self._train_epoch(epoch)
             self.losses.append(self._measure())
@@ -146,6 +156,7 @@ class _Training:
             unfinished = checkpoint.with_suffix(".writing")
             torch.save({"settings": described, "losses": self.losses, **state}, unfinished)
             unfinished.replace(checkpoint)
+            note(f"epoch {epoch + 1} of {self._settings.epochs}: loss {self.losses[-1]:.4f}")
 
     def write_encoder(self, folder: Path) -> None:
         """Write weights without the language head, configuration and tokenizer."""

@@ -17,9 +17,11 @@ from model_export.training.text_training import TextTraining
 from model_export.training.training_rows import EventLabels, training_rows
 
 if TYPE_CHECKING:
+    from app.contract.tensors import Int64Array
     from model_export.modeling.ranker import SequenceRanker
     from model_export.modeling.text_tower import TextTower
     from model_export.run_config import RunConfig
+    from model_export.training.arrivals import Arrivals
     from model_export.training.distribution import Distribution
     from model_export.training.material import TrainingMaterial
 
@@ -47,36 +49,64 @@ def fresh_fit(
     learns_text = config.text.mode != "frozen"
     tower = material.texts.tower() if learns_text else None
     model = fresh_ranker(material, config, phase, text_tower=tower).to(device)
-    counts_N = torch.from_numpy(material.counts(phase)).to(device)
     text = None
     if tower is not None:
         text = TextTraining(tower, material.texts.tokens(), model.items, config.text.items_per_step)
     came = material.arrivals(phase)
-    softmax = CatalogSoftmax.over(
-        torch.from_numpy(came.rows_A).to(device),
-        torch.from_numpy(came.offsets_A).to(device),
-        material.data.item_count,
-        repeats=model.shape.repeats,
-        dtype=product_dtype(config.training.precision, device),
-    )
-    is_large = material.data.item_count > config.training.full_softmax_items
-    batch_loss = BatchLoss(
-        softmax=softmax,
-        sampler=NegativeSampler(counts_N, config.training.negatives) if is_large else None,
-        id_dropout=config.model.id_dropout,
-        objective_weight=config.training.objective_weight,
-        text=text,
-    )
     starts, ends = material.data.user_offsets[:-1], material.ends(phase)
     fit = Fit(
         model=model,
         data=material.data,
         rows=training_rows(starts, ends, model.shape.history_length),
-        labels=EventLabels(material.outcomes.of_events, came.available_E),
+        labels=EventLabels(material.outcomes.of_events, material.arrivals(phase).available_E),
         newcomers=newcomers(material, phase),
-        batch_loss=batch_loss,
+        batch_loss=_batch_loss(
+            config, material.counts(phase), came, repeats=model.shape.repeats, text=text, device=device
+        ),
         config=config,
         distribution=distribution,
     )
     torch.manual_seed(config.seed + distribution.rank)
     return fit, text
+
+
+def _softmax(material: TrainingMaterial, phase: str, model: SequenceRanker, dtype: torch.dtype) -> CatalogSoftmax:
+    """Return the softmax over what was there at each event, on the model's device."""
+    came = material.arrivals(phase)
+    device = model.start.device
+    return CatalogSoftmax.over(
+        torch.from_numpy(came.rows_A).to(device),
+        torch.from_numpy(came.offsets_A).to(device),
+        material.data.item_count,
+        repeats=model.shape.repeats,
+        dtype=dtype,
+    )
+
+
+def _batch_loss(
+    config: RunConfig,
+    counts_N: Int64Array,
+    came: Arrivals,
+    *,
+    repeats: bool,
+    text: TextTraining | None,
+    device: torch.device,
+) -> BatchLoss:
+    """Return the loss over all items, or over a sample of a large catalogue."""
+    item_count = len(counts_N) - 1
+    softmax = CatalogSoftmax.over(
+        torch.from_numpy(came.rows_A).to(device),
+        torch.from_numpy(came.offsets_A).to(device),
+        item_count,
+        repeats=repeats,
+        dtype=product_dtype(config.training.precision, device),
+    )
+    is_large = item_count > config.training.full_softmax_items
+    sampler = NegativeSampler(torch.from_numpy(counts_N).to(device), config.training.negatives) if is_large else None
+    return BatchLoss(
+        softmax=softmax,
+        sampler=sampler,
+        id_dropout=config.model.id_dropout,
+        objective_weight=config.training.objective_weight,
+        text=text,
+    )

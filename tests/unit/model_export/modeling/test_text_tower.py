@@ -104,7 +104,11 @@ def test_pretraining_lowers_the_loss_and_goes_on_after_a_kill(tmp_path, monkeypa
     encoder = write_encoder(tmp_path / "encoder")
     texts = [f"{a} {b} {a} {b}" for a in "abcdefgh" for b in "klmnop"]
     settings = MaskedLanguageSettings(epochs=3, batch_size=8, learning_rate=5e-3)
-    whole = pretrain(texts, str(encoder), tmp_path / "whole", settings)
+    told: list[str] = []
+    whole = pretrain(texts, str(encoder), tmp_path / "whole", settings, note=told.append)
+    assert [line.partition(":")[0] for line in told[1:]] == [
+        f"epoch {epoch + 1} of {settings.epochs}" for epoch in range(settings.epochs)
+    ]
     assert whole[-1] < whole[0] - 0.3
 
     class Killed(Exception):
