@@ -95,13 +95,7 @@ def pretrain(
     unfinished.mkdir(parents=True, exist_ok=True)
     training.resume(unfinished / _CHECKPOINT_FILE, described)
     training.train(unfinished / _CHECKPOINT_FILE, described, note)
-    finished = unfinished / "encoder"
-    training.write_encoder(finished)
-    (finished / _REPORT_FILE).write_text(
-        json.dumps({"settings": described, "losses": training.losses}, indent=2) + "\n"
-    )
-    finished.rename(output)
-    shutil.rmtree(unfinished)
+    training.publish(unfinished, output, described)
     return training.losses
 
 
@@ -158,7 +152,17 @@ class _Training:
             unfinished.replace(checkpoint)
             note(f"epoch {epoch + 1} of {self._settings.epochs}: loss {self.losses[-1]:.4f}")
 
-    def write_encoder(self, folder: Path) -> None:
+    def publish(self, unfinished: Path, output: Path, described: dict[str, Any]) -> None:
+        """Write the encoder with its report, and give it its name when it is whole."""
+        finished = unfinished / "encoder"
+        self._write_encoder(finished)
+        (finished / _REPORT_FILE).write_text(
+            json.dumps({"settings": described, "losses": self.losses}, indent=2) + "\n"
+        )
+        finished.rename(output)
+        shutil.rmtree(unfinished)
+
+    def _write_encoder(self, folder: Path) -> None:
         """Write weights without the language head, configuration and tokenizer."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
