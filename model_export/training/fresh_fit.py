@@ -58,7 +58,7 @@ def fresh_fit(
         model=model,
         data=material.data,
         rows=training_rows(starts, ends, model.shape.history_length),
-        labels=EventLabels(material.outcomes.of_events, material.arrivals(phase).available_E),
+        labels=EventLabels(material.outcomes.of_events, came.available_E),
         newcomers=newcomers(material, phase),
         batch_loss=_batch_loss(
             config, material.counts(phase), came, repeats=model.shape.repeats, text=text, device=device
@@ -68,19 +68,6 @@ def fresh_fit(
     )
     torch.manual_seed(config.seed + distribution.rank)
     return fit, text
-
-
-def _softmax(material: TrainingMaterial, phase: str, model: SequenceRanker, dtype: torch.dtype) -> CatalogSoftmax:
-    """Return the softmax over what was there at each event, on the model's device."""
-    came = material.arrivals(phase)
-    device = model.start.device
-    return CatalogSoftmax.over(
-        torch.from_numpy(came.rows_A).to(device),
-        torch.from_numpy(came.offsets_A).to(device),
-        material.data.item_count,
-        repeats=model.shape.repeats,
-        dtype=dtype,
-    )
 
 
 def _batch_loss(
