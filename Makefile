@@ -24,7 +24,7 @@ $(INSTALLED): pyproject.toml
 
 install: $(INSTALLED) ## make .venv with everything the demo and the tests need
 
-demo: $(INSTALLED) ## the tour, three to six minutes once installed: simulate, fine-tune, export, serve, rank, click, rank again (DEMO_EXIT=1 ends there)
+demo: $(INSTALLED) ## the tour, two to six minutes once installed: simulate, fine-tune, export, serve, rank, click, rank again (DEMO_EXIT=1 ends there)
 	$(BIN)/python -m model_export.demo
 
 check: $(INSTALLED) ## format, lint and types

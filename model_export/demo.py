@@ -1,4 +1,4 @@
-"""The two-minute tour: make a bundle, serve it, rank, click, rank again, and show what the click changed."""
+"""The tour: make a bundle, serve it, rank, click, rank again, and show what the click changed."""
 
 from __future__ import annotations
 
