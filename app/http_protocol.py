@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -11,13 +11,14 @@ from app.api.edge import ONE_WRITE, SECURITY_HEADERS
 from app.api.error_responses import error_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from uvicorn import Config
     from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
 
+    from app.api.edge import Refuse
     from app.api.reply import Reply
 
 EXTENSION: Final = ONE_WRITE
@@ -26,9 +27,6 @@ EXTENSION: Final = ONE_WRITE
 
 MOST_URL_BYTES: Final = 65_535
 """Of path and query: what httptools can take apart."""
-
-Refuse: TypeAlias = "Callable[[Any, int], Reply | None]"
-"""Scope and requests under way -> the reply that ends the request here, or None."""
 
 
 class ShortProtocol(HttpToolsProtocol):
@@ -44,12 +42,43 @@ class ShortProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._refuse = refuse
+        self._is_refused = False
         self._url_is_too_long = False
 
+    def on_headers_complete(self) -> None:
+        """Begin a request, or end it here: a refusal needs nothing that uvicorn makes for a request."""
+        # the answers before it come first, and a client that does not read is waited for, which only ASGI can
+        is_next = self.cycle is None or self.cycle.response_complete
+        if self._refuse is not None and is_next and not self.flow.write_paused:
+            refusal = self._refuse(self.parser.get_method(), self.url, self.headers, len(self.tasks))
+            if refusal is not None:
+                self._is_refused = True
+                self._end(refusal)
+                return
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body; a refused request's is skipped."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body."""
+        if not self._is_refused:
+            super().on_message_complete()
+        self._is_refused = False
+
+    def _end(self, reply: Reply) -> None:
+        """Answer the request that is being read, of which no cycle knows."""
+        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self.transport.write(
+            _joined(reply.status, self.server_state.default_headers, reply.all_headers(), reply.body, keep_alive)
+        )
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        refusal = self._refuse(cycle.scope, len(self.tasks)) if self._refuse is not None else None
-        if refusal is not None and _write(cycle, refusal.status, refusal.all_headers(), refusal.body):
-            return
         cycle.scope["extensions"] = {EXTENSION: partial(_write, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
@@ -82,16 +111,27 @@ def _write(cycle: RequestResponseCycle, status: int, headers: Sequence[tuple[byt
         return False
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    pieces = [STATUS_LINE[status]]
-    for name, value in cycle.default_headers:
-        pieces += (name, b": ", value, b"\r\n")
-    for name, value in headers:
-        pieces += (name, b": ", value, b"\r\n")
-    pieces.append(b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n")
-    pieces.append(body)
-    cycle.transport.write(b"".join(pieces))
+    cycle.transport.write(_joined(status, cycle.default_headers, headers, body, cycle.keep_alive))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
     return True
+
+
+def _joined(
+    status: int,
+    default_headers: Sequence[tuple[bytes, bytes]],
+    headers: Sequence[tuple[bytes, bytes]],
+    body: bytes,
+    keep_alive: bool,
+) -> bytes:
+    """Return a whole answer."""
+    pieces = [STATUS_LINE[status]]
+    for name, value in default_headers:
+        pieces += (name, b": ", value, b"\r\n")
+    for name, value in headers:
+        pieces += (name, b": ", value, b"\r\n")
+    pieces.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
+    pieces.append(body)
+    return b"".join(pieces)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from app.api.reply import Reply
+    from app.api.edge import Refuse
     from app.settings import Settings
 
 Opener: TypeAlias = "Callable[[Settings, Metrics], AbstractAsyncContextManager[Serving]]"
@@ -58,7 +58,7 @@ class Application:
     asgi: Any
     service: Service
     openapi: Callable[[], dict[str, Any]]
-    refuse: Callable[[Any, int], Reply | None] | None = None
+    refuse: Refuse | None = None
 
 
 def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when_open: bool = False) -> Application:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from bench.workload import Workload
 
 LEAVERS = 1000
+WAVE = 100
+"""So many come at once: more than are let in, so that some neighbours are refused, and others are not."""
+
+WAVE_S = 0.2
+"""Between two waves."""
+
 NEIGHBOURS = 32
 CALLERS = 8
 STAY_S = 0.0005
@@ -72,7 +78,9 @@ async def _answers(url: str, requests: list[bytes]) -> list[tuple[int, bytes]]:
 
 async def _crowded(url: str, requests: list[bytes]) -> list[tuple[int, int, bytes]]:
     """Ask again and again while the leavers come and go; return (which request, status, body) of every answer."""
-    going = asyncio.gather(*(leave(url, requests[k % len(requests)], STAY_S * (k % 5)) for k in range(LEAVERS)))
+    going = asyncio.gather(
+        *(leave(url, requests[k % len(requests)], k // WAVE * WAVE_S, STAY_S * (k % 5)) for k in range(LEAVERS))
+    )
     client, seen = LoadClient(url), list[tuple[int, int, bytes]]()
 
     async def neighbour(place: int) -> None:
@@ -87,14 +95,15 @@ async def _crowded(url: str, requests: list[bytes]) -> list[tuple[int, int, byte
     return seen
 
 
-async def leave(url: str, request: bytes, after_s: float) -> None:
+async def leave(url: str, request: bytes, comes_after_s: float, stays_s: float) -> None:
     """Send a request and close the connection before its answer."""
     host, _, port = url.removeprefix("http://").partition(":")
+    await asyncio.sleep(comes_after_s)
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.write(request)
         await writer.drain()
-        await asyncio.sleep(after_s)
+        await asyncio.sleep(stays_s)
         writer.transport.abort()
     except OSError:
         pass

@@ -14,7 +14,7 @@ from app.api.keys import KeyRing, Scope, key_in
 from app.api.request_ids import new_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from app.api import body
     from app.api.admission import Admission
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Lane: TypeAlias = "Callable[[bytes, body.Receive, float], Awaitable[Reply]]"
 """A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of arrival -> reply."""
+
+Refuse: TypeAlias = "Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]], int], Reply | None]"
+"""Method, target, headers, and requests under way -> the reply that ends a request before it begins, or None."""
 
 SECURITY_HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -50,9 +53,9 @@ class _Heads:
     request_id: bytes = b""
 
     @classmethod
-    def of(cls, scope: body.Scope) -> _Heads:
+    def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> _Heads:
         heads = cls()
-        for name, value in scope["headers"]:
+        for name, value in headers:
             if name == b"content-length":
                 heads.content_length = value
             elif name == b"authorization":
@@ -108,7 +111,7 @@ class Edge:
             await self.app(scope, receive, send)
             return
         started_s = time.monotonic()
-        heads = _Heads.of(scope)
+        heads = _Heads.of(scope["headers"])
         access = scope_of(scope["method"], scope["path"])
         # probes and metrics are not work that draining has to wait for
         counted = access is not Scope.OPEN
@@ -134,24 +137,29 @@ class Edge:
             self.service.in_flight -= counted
             self.observer.answered(_route_of(scope), exchange.status, time.monotonic() - started_s)
 
-    def refuse(self, scope: body.Scope, under_way: int) -> Reply | None:
+    def refuse(
+        self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], under_way: int
+    ) -> Reply | None:
         """Return the refusal of a request that the event loop could not get to in time, or None.
 
-        The server asks before it makes a task for a request: at three times what the service can answer, refusals are
-        most of its work.
+        The server asks when it has read a request's head and made nothing of it yet: at three times what the service
+        can answer, refusals are most of its work. What is not refused here passes the same check in `__call__`.
 
         Args:
-            scope: ASGI's.
+            method: As it was sent.
+            target: Path and query, as they were sent.
+            headers: With lower-case names.
             under_way: Requests that have begun or wait for the event loop.
         """
-        if scope["path"] not in self.lanes or scope["method"] != "POST":
-            return None
         refusal = self.admission.refusal(under_way)
-        if refusal is None:
+        if refusal is None or method != b"POST":
+            return None
+        path = target.decode("ascii", "replace")
+        if path not in self.lanes:
             return None
         reply = error_reply(refusal)
-        reply.headers += [(b"x-request-id", _Heads.of(scope).request_id), *SECURITY_HEADERS]
-        self.observer.answered(scope["path"], reply.status, 0.0)
+        reply.headers += [(b"x-request-id", _Heads.of(headers).request_id), *SECURITY_HEADERS]
+        self.observer.answered(path, reply.status, 0.0)
         return reply
 
     def _admit(self, scope: body.Scope, heads: _Heads, access: Scope) -> None:

@@ -155,3 +155,34 @@ async def test_a_refusal_needs_no_task_and_leaves_the_connection_usable(body_com
     await settled(state)
     assert wire.writes[1].endswith(b"done")
     protocol.connection_lost(None)
+
+
+async def test_a_refusal_waits_for_the_answers_before_it():
+    """Of two requests in one packet the second is not refused before the first one's answer; its task decides."""
+    answers = [None, Reply(b"no", 429)]
+    protocol, wire, state = connected(lambda *_: answers.pop(0))
+    protocol.data_received(REQUEST % b"" * 2)
+    await settled(state)
+    assert [write[:12] for write in wire.writes] == [b"HTTP/1.1 200", b"HTTP/1.1 200"]
+    assert len(answers) == 1
+    protocol.connection_lost(None)
+
+
+async def test_a_refused_client_that_wants_to_close_is_told_and_closed():
+    """A refusal ends the connection where its request says so, with HTTP/1.0 always."""
+    for request in (REQUEST % b"connection: close\r\n", (REQUEST % b"").replace(b"1.1", b"1.0")):
+        protocol, wire, _ = connected(lambda *_: Reply(b"no", 429))
+        protocol.data_received(request)
+        assert wire.writes[0].endswith(b"\r\nconnection: close\r\n\r\nno")
+        assert wire.closed
+        protocol.connection_lost(None)
+
+
+async def test_the_server_is_asked_with_what_was_sent():
+    """Method, target, headers with lower-case names, and how many are under way."""
+    asked = []
+    protocol, _, state = connected(lambda *request: asked.append(request))
+    protocol.data_received(b"POST /rank?a=1 HTTP/1.1\r\nHost: a\r\ncontent-length: 2\r\n\r\nhi")
+    await settled(state)
+    assert asked == [(b"POST", b"/rank?a=1", [(b"host", b"a"), (b"content-length", b"2")], 0)]
+    protocol.connection_lost(None)

@@ -176,15 +176,16 @@ async def test_the_server_may_ask_for_a_refusal_before_a_task_is_made():
     """Only the hot routes are refused, only when the event loop is behind, and the refusal is like every other."""
     async with ApiHouse() as house:
         edge, refuse = house.application.asgi, house.application.refuse
-        scope = {"path": "/rank", "method": "POST", "headers": [(b"x-request-id", b"mine")]}
-        assert refuse(scope, 10_000) is None
+        headers = [(b"x-request-id", b"mine")]
+        assert refuse(b"POST", b"/rank", headers, 10_000) is None
         edge.admission.cost_s = 0.01
-        refusal = refuse(scope, 100)
+        refusal = refuse(b"POST", b"/rank", headers, 100)
         assert (refusal.status, dict(refusal.headers)[b"retry-after"]) == (429, b"1")
         assert dict(refusal.headers)[b"x-request-id"] == b"mine"
         assert b'"error_type":"overloaded"' in refusal.body
-        assert refuse(scope, 1) is None
-        assert refuse({**scope, "path": "/health"}, 100) is None
+        assert refuse(b"POST", b"/rank", headers, 1) is None
+        assert refuse(b"GET", b"/rank", headers, 100) is None
+        assert refuse(b"POST", b"/health", headers, 100) is None
         assert b'route="/rank",status="429"} 1.0' in (await house.client.get("/metrics")).content
 
 
