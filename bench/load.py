@@ -62,6 +62,8 @@ def draw(steps: list[Step], path: Path) -> None:
     for percent in (50, 99, 99.9):
         latency.plot(offered, [step.outcome.percentile_ms(percent) for step in steps], marker="o", label=f"p{percent}")
     latency.set(xlabel="offered requests per second", ylabel="ms from due to answered (200s)", yscale="log")
+    latency.yaxis.set_major_formatter("{x:g}")
+    latency.yaxis.set_minor_formatter("{x:g}")
     goodput.plot(offered, [step.outcome.rate(200) for step in steps], marker="o", label="answered 200")
     goodput.plot(offered, [step.outcome.rate(429) for step in steps], marker="o", label="refused 429")
     goodput.plot(offered, offered, color="0.7", linestyle="--", label="offered")

@@ -109,7 +109,7 @@ def draw(candidates: dict[int, tuple[float, float]], histories: dict[int, float]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     left.plot(list(candidates), [both[0] for both in candidates.values()], marker="o", label="/rank")
     left.plot(list(candidates), [both[1] for both in candidates.values()], marker="o", label="bare ONNX Runtime")
-    left.set(xlabel="candidates", ylabel="p50 ms")
+    left.set(xlabel="candidates", ylabel="p50 ms", ylim=(0, None))
     left.legend()
     right.plot(list(histories), list(histories.values()), marker="o")
     right.set(xlabel="stored events", ylabel="p50 ms, 100 candidates", ylim=(0, None))

@@ -38,8 +38,8 @@ SECURITY_HEADERS: Final = [
 ONE_WRITE: Final = "seqrank.one_write"
 """An ASGI extension that a server may offer; see `app.http_protocol`."""
 
-_OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/redoc", "/openapi.json"})
-_OPEN_PREFIXES: Final = ("/health/", "/v2/health/", "/docs/")
+_OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/openapi.json"})
+_OPEN_PREFIXES: Final = ("/health/", "/v2/health/")
 _LONGEST_REQUEST_ID: Final = 128
 
 

@@ -27,12 +27,9 @@ HISTORY_ACTIONS: Final = "history_actions"
 HISTORY_AGE_S: Final = "history_age_s"
 CANDIDATE_ROWS: Final = "candidate_rows"
 OBJECTIVE_WEIGHTS: Final = "objective_weights"
+"""Input of ``ranker.onnx``, ``[1 or B, O]``; optional, with a default."""
+
 SCORES: Final = "scores"
-
-RANKER_INPUTS: Final = (ITEM_TABLE, HISTORY_ROWS, HISTORY_ACTIONS, HISTORY_AGE_S, CANDIDATE_ROWS)
-"""Required inputs of ``ranker.onnx``, in order. ``objective_weights[1 or B, O]`` is an optional one with a default."""
-
-RETRIEVER_INPUTS: Final = (ITEM_TABLE, HISTORY_ROWS, HISTORY_ACTIONS, HISTORY_AGE_S)
 CATALOG_SCORES: Final = "catalog_scores"
 """Output of ``retriever.onnx``: ``[B, N + 1]``, the dot-product score of every row of the table."""
 

@@ -37,11 +37,6 @@ def pack_event(*, timestamp_ms: int, item: str, event_id: str, action: str) -> b
     return _PACK(timestamp_ms, key_of(item), key_of(event_id), key_of(action))
 
 
-def event_key_of(record: bytes) -> bytes:
-    """Return the 8 bytes of a record that stand for the event's id."""
-    return record[16:24]
-
-
 @dataclass(frozen=True, slots=True)
 class DecodedHistory:
     """What was read from one packed string.

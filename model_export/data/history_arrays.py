@@ -12,8 +12,6 @@ import numpy as np
 from app.contract.tensors import HistoryBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
     from model_export.data.splits import Targets
@@ -73,12 +71,3 @@ def histories_between(
         actions_BH=np.where(inside_BH, data.action_ids[event_BH], 0),
         age_s_BH=np.where(inside_BH, age_ms_BH / 1000.0, 0.0).astype(np.float32),
     )
-
-
-def history_batches(
-    data: Dataset, targets: Targets, history_length: int, *, batch_size: int
-) -> Iterator[tuple[Targets, HistoryBatch]]:
-    """Yield the targets and their histories, ``batch_size`` at a time, in order; each batch as short as it can be."""
-    for first in range(0, len(targets), batch_size):
-        part = targets.take(slice(first, first + batch_size))
-        yield part, histories_of(data, part, history_length)

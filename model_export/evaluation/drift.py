@@ -49,11 +49,6 @@ class DriftPoint:
     low: float
     high: float
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether the gate of changed users stands surely further on the short-term side."""
-        return self.low > 0
-
 
 def gate_after_drift(gate: GateReader, data: Dataset, drift_U: Int64Array) -> list[DriftPoint]:
     """Return the gate before and after the change; empty if nobody's tastes changed.

@@ -70,8 +70,11 @@ def diversity_plot(path: Path, points: list[DiversityPoint]) -> None:
     )
     for axes, (label, values) in zip(axes_pair, horizontal, strict=True):
         axes.plot(values, [point.ndcg for point in points], marker="o", color=_OURS)
-        for value, point in zip(values, points, strict=True):
-            axes.annotate(f"{point.diversity:g}", (value, point.ndcg), xytext=(5, 5), textcoords="offset points")
+        for number, (value, point) in enumerate(zip(values, points, strict=True)):
+            # above and below in turn: neighbours are often as good as one point
+            offset = (4, 5) if number % 2 == 0 else (4, -13)
+            axes.annotate(f"{point.diversity:g}", (value, point.ndcg), xytext=offset, textcoords="offset points")
+        axes.margins(x=0.08)
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
     axes_pair[0].set_ylabel("NDCG@10")

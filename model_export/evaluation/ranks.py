@@ -26,7 +26,7 @@ class Ranks:
         masked_T: ``int64[T]``: 1 + the number of other items that score at least as much as the answer, the user's seen
             items left out. Ties count against the scorer: a constant score ranks last, not first.
         unmasked_T: ``int64[T]``, the same with seen items left in.
-        auc_T: ``float64[T]``, the share of unseen other items that score below the answer, ties counting half.
+        auc_T: ``float32[T]``, the share of unseen other items that score below the answer, ties counting half.
         lists_TK: ``int64[T, K]``, rows of the masked top K, best first, ties by row; 0 where there are fewer items.
     """
 

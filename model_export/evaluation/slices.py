@@ -106,10 +106,10 @@ def cold_users(scorer: CatalogScorer, questions: Questions) -> list[SliceResult]
     The questions and the masks stay the same, so that the rows compare.
     """
     item_count = questions.data.item_count
-    results = [
-        _result(f"{count} events visible", rank_answers(scorer, questions.with_latest(count)).masked_T, item_count)
-        for count in COLD_USER_EVENTS
-    ]
+    results = []
+    for count in COLD_USER_EVENTS:
+        name = f"{count} {'event' if count == 1 else 'events'} visible"
+        results.append(_result(name, rank_answers(scorer, questions.with_latest(count)).masked_T, item_count))
     return [*results, _result("all events visible", rank_answers(scorer, questions).masked_T, item_count)]
 
 

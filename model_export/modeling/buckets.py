@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 TIME_BUCKETS: Final = 64
-"""Buckets of seconds, two for each doubling: the last begins beyond 50 years."""
+"""Buckets of seconds, two for each doubling: the last begins after 96 years."""
 
 POSITION_BUCKETS: Final = 32
-"""Buckets of distances in events: exact up to 8, then four for each doubling, the last from 256."""
+"""Buckets of distances in events: exact up to 8, then four for each doubling, the last from 431."""
 
 _EXACT_DISTANCES: Final = 8
 _NUDGE: Final = 1e-3

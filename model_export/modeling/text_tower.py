@@ -69,10 +69,6 @@ class TextTower(nn.Module):
         """Switch dropout on or off; a frozen encoder has none."""
         return super().train(mode and self.mode != "frozen")
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        """Return what an optimizer should update; empty in ``frozen`` mode."""
-        return [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
-
     def encode_rows(
         self,
         tokens: TextTokens,

@@ -75,6 +75,13 @@ def test_a_file_imports_only_what_its_package_may(path: Path) -> None:
         assert not ours - ALLOWED[home] - {home}
 
 
+def test_every_package_of_the_service_has_its_arrows() -> None:
+    """No folder of the service is left out of the table, where nothing would be forbidden to it."""
+    packages = {f"app.{folder.name}" for folder in (ROOT / "app").iterdir() if (folder / "__init__.py").exists()}
+    assert packages
+    assert packages <= ALLOWED.keys()
+
+
 def test_importing_the_service_loads_no_training_library() -> None:
     """``import app.main`` works without torch, transformers and the exporter being loaded."""
     code = f"import sys, app.main; print(sorted({FOREIGN_TO_APP!r} & set(name.split('.')[0] for name in sys.modules)))"

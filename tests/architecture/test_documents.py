@@ -36,6 +36,33 @@ def test_every_link_in_a_document_leads_somewhere(path: Path) -> None:
     assert missing == []
 
 
+def anchors_of(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_link_to_a_heading_finds_it(path: Path) -> None:
+    """Each `page.md#anchor` and `#anchor` of a document names a heading of that page."""
+    text = (ROOT / path).read_text("utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text)
+    pages = [(ROOT / path.parent / page if page else ROOT / path, anchor) for page, anchor in links]
+    assert [(page.name, anchor) for page, anchor in pages if anchor not in anchors_of(page)] == []
+
+
+def test_the_page_of_mutations_names_files_and_tests_that_exist() -> None:
+    """Each row names a source file and a test that are there."""
+    page = (ROOT / "docs" / "results" / "mutations.md").read_text("utf-8")
+    tests = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")}
+    rows = re.findall(r"^\| .* \| `(app/.*|model_export/.*)` \| `(\w+\.py)`(?: `(\w+)`)? \|$", page, flags=re.MULTILINE)
+    assert len(rows) == page.count("\n| ") - 1
+    for source, file, name in rows:
+        assert (ROOT / source).exists(), source
+        assert f"def {name}" in tests[file], (file, name)
+
+
 def test_the_settings_of_the_readme_are_those_of_the_operations_page() -> None:
     """Each row of the README's settings table stands word for word in the table that is checked against the code."""
     rows = re.findall(r"^\| `SEQRANK_.*$", (ROOT / "README.md").read_text("utf-8"), flags=re.MULTILINE)

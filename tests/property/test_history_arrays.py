@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.contract.encoding import encode_history, pack_histories
-from model_export.data.history_arrays import histories_of, history_batches
+from model_export.data.history_arrays import histories_of
 from model_export.data.splits import Targets
 from tests.small_data import dataset_of
 
@@ -39,8 +39,6 @@ def test_batches_equal_the_contract_one_by_one(
         wanted = pack_histories(expected, padded_length=padded_length)
         for name in ("rows_BH", "actions_BH", "age_s_BH"):
             np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), strict=True)
-    together = [part.events for part, _ in history_batches(data, targets, history_length, batch_size=2)]
-    assert np.concatenate([*together, np.empty(0, np.int64)]).tolist() == targets.events.tolist()
 
 
 def _targets(users: list[list[tuple[int, ...]]], draw: st.DataObject) -> Targets:

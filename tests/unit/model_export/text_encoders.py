@@ -12,7 +12,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARCHITECTURES = ("bert", "distilbert", "roberta", "modernbert")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LATIN = [*"abcdefghijklmnopqrstuvwxyz"] + [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
 CHINESE = [*"中文游戏手机电视红色的新大小"]

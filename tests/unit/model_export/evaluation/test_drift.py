@@ -32,7 +32,7 @@ def test_each_step_reads_what_was_known_then():
     assert [point.changed for point in points] == [0.5, 0.5, 0.5, 0.75, 0.75, 0.5]
     assert {point.steady for point in points} == {0.5}
     assert {point.users for point in points} == {CHANGED}
-    assert [point.is_sure for point in points] == [False, False, False, True, True, False]
+    assert [point.low > 0 for point in points] == [False, False, False, True, True, False]
 
 
 def test_the_interval_covers_what_users_differ_by():
