@@ -1,4 +1,4 @@
-"""Draws of a list without replacement, by choice probability."""
+"""Noise on scores that makes their top k a draw without replacement, by choice probability."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from app.selection.top_k import top_k_positions
-
 if TYPE_CHECKING:
-    from app.contract.tensors import FloatArray, Int64Array, UInt64Array
+    from app.contract.tensors import FloatArray, UInt64Array
 
 _GOLDEN_STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST_FACTOR: Final = np.uint64(0xBF58476D1CE4E5B9)
@@ -18,29 +16,21 @@ _SECOND_FACTOR: Final = np.uint64(0x94D049BB133111EB)
 _MASK_64: Final = (1 << 64) - 1
 
 
-def sampled_positions(
-    scores_C: FloatArray, k: int, *, temperature: float, seed: int | None, keys_C: UInt64Array
-) -> Int64Array:
-    """Draw ``k`` candidates one after the other, each with probability softmax(score / temperature) of those left.
+def perturbed_scores(scores_C: FloatArray, *, temperature: float, seed: int | None, keys_C: UInt64Array) -> FloatArray:
+    """Return ``float64[C]``, the scores over the temperature plus Gumbel noise.
 
-    Adding Gumbel noise and taking the top k is that draw (Vieira 2014, "Gumbel-max trick and weighted reservoir
-    sampling"; Kool et al. 2019, arXiv 1903.06059).
+    Their top k is a draw of k candidates one after the other, each with probability softmax(score / temperature) of
+    those left (Vieira 2014, "Gumbel-max trick and weighted reservoir sampling"; Kool et al. 2019, arXiv 1903.06059).
 
     Args:
         scores_C: ``float[C]``, read as unnormalised log-probabilities.
-        k: How many to draw; more than there are means all of them.
         temperature: Above 0; 1 draws by the scores, towards 0 becomes the top-k list, larger is more even.
         seed: The same seed draws the same list; None draws a new one each time.
         keys_C: ``uint64[C]``, what names each candidate; see `gumbel_noise`.
 
     Raises:
-        ValueError: If a score is NaN or the temperature is not above 0.
+        ValueError: If the temperature is not above 0.
     """
-    return top_k_positions(perturbed_scores(scores_C, temperature=temperature, seed=seed, keys_C=keys_C), k)
-
-
-def perturbed_scores(scores_C: FloatArray, *, temperature: float, seed: int | None, keys_C: UInt64Array) -> FloatArray:
-    """Return ``float64[C]``, the scores over the temperature plus Gumbel noise; arguments as `sampled_positions`."""
     if not temperature > 0:
         message = f"temperature is {temperature}, expected a number above 0"
         raise ValueError(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from app.api.rank_query import DEFAULT_TOP_K
 from app.api.schemas import FeedbackEvent, ItemChange, RankRequest
 from model_export.__main__ import COMMANDS
+from model_export.run_config import ModelConfig, TextConfig, TrainingConfig
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -77,6 +79,13 @@ def test_the_interface_page_names_every_field() -> None:
     fields = {*RankRequest.__struct_fields__, *FeedbackEvent.__struct_fields__, *ItemChange.__struct_fields__}
     assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
     assert f"**{DEFAULT_TOP_K}**" in page
+
+
+def test_the_training_page_names_every_setting() -> None:
+    """Each key of a run's configuration stands in ``docs/training.md``."""
+    page = (ROOT / "docs" / "training.md").read_text("utf-8")
+    names = [field.name for section in (ModelConfig, TextConfig, TrainingConfig) for field in fields(section)]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 def test_the_service_installs_without_torch() -> None:

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from app.selection.sampling import gumbel_noise, sampled_positions
+from app.selection.sampling import gumbel_noise, perturbed_scores
+from app.selection.top_k import top_k_positions
 
 KEYS = np.arange(1, 6, dtype=np.uint64)
 SCORES = np.log(np.array([0.5, 0.2, 0.15, 0.1, 0.05]))
 
 
 def _draw(seed: int | None, k: int = 5, temperature: float = 1.0) -> list[int]:
-    return sampled_positions(SCORES, k, temperature=temperature, seed=seed, keys_C=KEYS).tolist()
+    return top_k_positions(perturbed_scores(SCORES, temperature=temperature, seed=seed, keys_C=KEYS), k).tolist()
 
 
 def test_first_places_follow_the_probabilities() -> None:

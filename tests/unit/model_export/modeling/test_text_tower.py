@@ -92,9 +92,7 @@ def test_each_mode_trains_what_it_says(tmp_path, mode, trains):
         text_tower.zero_grad()
         text_tower.eval()
         text_tower.encode_rows(tokens, np.arange(3), tokens_per_chunk=8, recompute=recompute).square().sum().backward()
-        gradients.append(
-            sum(p.grad.abs().sum().item() for p in text_tower.encoder.parameters() if p.grad is not None)
-        )
+        gradients.append(sum(p.grad.abs().sum().item() for p in text_tower.encoder.parameters() if p.grad is not None))
     assert gradients[0] > 0
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
 

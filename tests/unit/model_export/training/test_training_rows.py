@@ -69,8 +69,11 @@ def test_batches_hold_each_row_once_and_fit(lengths, positions, seed):
 
 
 def test_rows_among_a_subset_are_positions_in_it():
-    """A batch for a part of the table points into that part."""
-    rows = training_rows(DATA.user_offsets[:-1], DATA.user_offsets[1:], 10)
-    batch = training_batch(DATA, rows, np.array([0]), LABELS, np.array([0]))
-    assert batch.rows_BH.tolist() == [[1, 2, 3]]
-    among = batch.with_rows_among(batch.rows_BH.new_tensor([0, 1, 3, 4, 5]))
+    """A batch for a part of the table points into that part; padding stays padding."""
+    data = dataset_of([[(2, 10), (5, 20)], [(5, 15)]], items=5)
+    rows = training_rows(data.user_offsets[:-1], data.user_offsets[1:], 10)
+    labels = EventLabels(data.action_ids, np.array([5, 5, 5]))
+    batch = training_batch(data, rows, np.array([0, 1]), labels, np.array([0, 2]))
+    among = batch.with_rows_among(batch.rows_BH.new_tensor([0, 2, 5]))
+    assert among.rows_BH.tolist() == [[1], [0]]
+    assert among.targets_BL.tolist() == [[1, 2], [2, 0]]
