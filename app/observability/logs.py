@@ -1,4 +1,4 @@
-"""Log lines as JSON, one a line, without user ids."""
+"""Log lines as JSON or as text, one a line, without user ids."""
 
 from __future__ import annotations
 
@@ -25,10 +25,25 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        entry |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        entry |= _given(record)
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Writes time, level, logger, message, and whatever was given as ``extra`` as ``name=value``."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- the library's name
+        """Return one line; the library puts an exception below it."""
+        return " ".join([super().formatMessage(record), *(f"{name}={value}" for name, value in _given(record).items())])
+
+
+def _given(record: logging.LogRecord) -> dict[str, Any]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
 def configure(level: str, style: str) -> None:
@@ -39,9 +54,7 @@ def configure(level: str, style: str) -> None:
         style: ``json`` or ``text``.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JsonFormatter() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

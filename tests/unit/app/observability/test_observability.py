@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from app.observability.latency_window import LatencyWindow
-from app.observability.logs import JsonFormatter, Pseudonyms
+from app.observability.logs import JsonFormatter, Pseudonyms, TextFormatter
 from app.observability.metrics import Metrics
 from app.observability.observer import ServiceObserver
 from app.observability.stage_timer import StageTimer
@@ -62,6 +62,13 @@ def test_a_log_line_is_one_json_object_with_its_extras():
     entry = json.loads(line)
     assert (entry["message"], entry["level"], entry["took_ms"]) == ("went wrong", "error", 5)
     assert "ValueError" in entry["exception"]
+
+
+def test_a_text_line_has_its_extras_too():
+    """What a message says is not lost where lines are plain text: the address, the stages of a slow request."""
+    record = logging.LogRecord("seqrank", logging.INFO, "f", 1, "listening", (), None)
+    record.url, record.pid = "http://127.0.0.1:8000", 7
+    assert TextFormatter().format(record).endswith(" INFO seqrank: listening url=http://127.0.0.1:8000 pid=7")
 
 
 def test_a_pseudonym_is_stable_with_a_secret_and_shows_nothing():
