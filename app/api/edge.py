@@ -94,6 +94,9 @@ class Edge:
         rate_limit: None for no limit.
         max_body_bytes: Longest body.
         admission: Refuses what the event loop cannot get to.
+        probes: Requests under way that `service` does not count.
+        idle: Requests under way that wait for their client: for the rest of a body, or to have an answer read. They
+            cost the event loop nothing, so that admission does not count them.
     """
 
     app: body.App
@@ -104,6 +107,8 @@ class Edge:
     rate_limit: RateLimit | None
     max_body_bytes: int
     admission: Admission
+    probes: int = 0
+    idle: int = 0
 
     async def __call__(self, scope: body.Scope, receive: body.Receive, send: body.Send) -> None:
         """Answer one request; hand anything that is not HTTP on."""
@@ -116,17 +121,17 @@ class Edge:
         # probes and metrics are not work that draining has to wait for
         counted = access is not Scope.OPEN
         self.service.in_flight += counted
-        exchange = _Exchange(scope, send, heads.request_id)
+        self.probes += not counted
+        exchange = _Exchange(scope, send, heads.request_id, self)
         try:
             self._admit(scope, heads, access)
             lane = self.lanes.get(scope["path"])
             if lane is not None and scope["method"] == "POST":
-                self.admission.check(self.service.in_flight - 1)
-                content = await read_body(receive, self.max_body_bytes)
+                content = await self._admitted_body(receive)
                 await exchange.reply(await lane(content, receive, started_s))
-                self.admission.answered(self.service.in_flight - 1)
+                self.admission.answered(self._others_busy)
             else:
-                limited = _CountedReceive(receive, self.max_body_bytes)
+                limited = _CountedReceive(receive, self)
                 await self.app(scope, limited, exchange.send)
         except (ClientLeft, ClientDisconnect):
             self.observer.client_left()
@@ -135,6 +140,7 @@ class Edge:
                 await exchange.reply(error_reply(error))
         finally:
             self.service.in_flight -= counted
+            self.probes -= not counted
             self.observer.answered(_route_of(scope), exchange.status, time.monotonic() - started_s)
 
     def refuse(
@@ -151,7 +157,7 @@ class Edge:
             headers: With lower-case names.
             under_way: Requests that have begun or wait for the event loop.
         """
-        refusal = self.admission.refusal(under_way)
+        refusal = self.admission.refusal(under_way - self.idle)
         if refusal is None or method != b"POST":
             return None
         path = target.decode("ascii", "replace")
@@ -161,6 +167,22 @@ class Edge:
         reply.headers += [(b"x-request-id", _Heads.of(headers).request_id), *SECURITY_HEADERS]
         self.observer.answered(path, reply.status, 0.0)
         return reply
+
+    @property
+    def _others_busy(self) -> int:
+        """Requests beside the one that asks which the event loop has something to do for, now or soon."""
+        return self.service.in_flight + self.probes - 1 - self.idle
+
+    async def _admitted_body(self, receive: body.Receive) -> bytes:
+        """Return the body of a request of a lane; asked twice, because many bodies may arrive at once."""
+        self.admission.check(self._others_busy)
+        self.idle += 1
+        try:
+            content = await read_body(receive, self.max_body_bytes)
+        finally:
+            self.idle -= 1
+        self.admission.check(self._others_busy)
+        return content
 
     def _admit(self, scope: body.Scope, heads: _Heads, access: Scope) -> None:
         key = key_in(heads.authorization, heads.api_key)
@@ -177,10 +199,11 @@ class Edge:
 class _Exchange:
     """Sends one answer with the headers that all have."""
 
-    __slots__ = ("_at_once", "_extra", "_send", "status")
+    __slots__ = ("_at_once", "_edge", "_extra", "_send", "status")
 
-    def __init__(self, scope: body.Scope, send: body.Send, request_id: bytes) -> None:
+    def __init__(self, scope: body.Scope, send: body.Send, request_id: bytes, edge: Edge) -> None:
         self._at_once = (scope.get("extensions") or {}).get(ONE_WRITE)
+        self._edge = edge
         self._send = send
         self._extra = [(b"x-request-id", request_id), *SECURITY_HEADERS]
         self.status = 0
@@ -189,7 +212,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), *self._extra]
-        await self._send(message)
+        await self._hand_over(message)
 
     async def reply(self, reply: Reply) -> None:
         self.status = reply.status
@@ -197,25 +220,42 @@ class _Exchange:
         headers += self._extra
         if self._at_once is not None and self._at_once(reply.status, headers, reply.body):
             return
-        await self._send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": reply.body})
+        await self._hand_over({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self._hand_over({"type": "http.response.body", "body": reply.body})
+
+    async def _hand_over(self, message: body.Message) -> None:
+        """Send, which waits for a client that does not read."""
+        self._edge.idle += 1
+        try:
+            await self._send(message)
+        finally:
+            self._edge.idle -= 1
 
 
 class _CountedReceive:
     """ASGI's receive for the framework, with the body counted while it arrives."""
 
-    __slots__ = ("_left", "_most", "_receive")
+    __slots__ = ("_edge", "_is_whole", "_left", "_receive")
 
-    def __init__(self, receive: body.Receive, most_bytes: int) -> None:
+    def __init__(self, receive: body.Receive, edge: Edge) -> None:
         self._receive = receive
-        self._most = most_bytes
-        self._left = most_bytes
+        self._edge = edge
+        self._left = edge.max_body_bytes
+        self._is_whole = False
 
     async def __call__(self) -> body.Message:
-        message = await self._receive()
+        if self._is_whole:  # who asks now waits for the client to leave, while the request is answered
+            return await self._receive()
+        self._edge.idle += 1
+        try:
+            message = await self._receive()
+        finally:
+            self._edge.idle -= 1
+        self._is_whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            check_announced_length(str(self._most - self._left).encode(), self._most)
+            most = self._edge.max_body_bytes
+            check_announced_length(str(most - self._left).encode(), most)
         return message
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from app.api.admission import CROWD, LEAST_AT_ONCE, SAMPLE, Admission
@@ -92,3 +94,71 @@ def test_what_a_refusal_is_asked_for_costs_no_exception():
     clocks.answers(cost_s=0.001, every_s=0.001)
     assert clocks.admission.refusal(39) is None
     assert isinstance(clocks.admission.refusal(100), Overloaded)
+
+
+def asked(house, path="/rank"):
+    """Begin a request by ASGI; return its task, where its messages come from, and what was sent."""
+    messages, sent = asyncio.Queue(), []
+    may_send = asyncio.Event()
+
+    async def send(message):
+        await may_send.wait()
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": [], "client": None}  # fmt: skip
+    return asyncio.create_task(house.application.asgi(scope, messages.get, send)), messages, may_send, sent
+
+
+BODY = {"type": "http.request", "body": b'{"user": "u", "items": ["i1"]}'}
+
+
+@pytest.mark.parametrize("path", ["/rank", "/rank/shop"])
+async def test_who_waits_for_a_body_keeps_nobody_out(path):
+    """Fifty requests whose bodies do not come cost nothing: the next one is answered, and they are when they come."""
+    async with ApiHouse() as house:
+        house.application.asgi.admission.cost_s = 0.01
+        slow = [asked(house, path) for _ in range(50)]
+        await asyncio.sleep(0.01)
+        assert house.service.in_flight == 50
+        assert house.application.refuse(b"POST", b"/rank", [], 50) is None
+        assert (await house.rank(user="u", items=["i1"])).status_code == 200
+        task, messages, may_send, sent = slow[0]
+        messages.put_nowait(BODY)
+        may_send.set()
+        await task
+        assert sent[0]["status"] == 200
+        for other in slow[1:]:
+            other[0].cancel()
+
+
+async def test_bodies_that_arrive_all_at_once_are_an_overload():
+    """Who was let in because the others waited for their bodies is asked again when its own is there."""
+    async with ApiHouse() as house:
+        house.scorer.delay_s = 0.1
+        house.application.asgi.admission.cost_s = 0.0021
+        slow = [asked(house) for _ in range(50)]
+        await asyncio.sleep(0.01)
+        for _, messages, may_send, _ in slow:
+            messages.put_nowait(BODY)
+            may_send.set()
+        await asyncio.gather(*(task for task, *_ in slow))
+        statuses = [sent[0]["status"] for *_, sent in slow]
+        assert set(statuses) == {200, 429}
+        assert statuses.count(200) == 20
+
+
+@pytest.mark.parametrize("path", ["/rank", "/nowhere"])
+async def test_who_does_not_read_its_answer_keeps_nobody_out(path):
+    """Answers that nobody takes are no work."""
+    async with ApiHouse() as house:
+        house.application.asgi.admission.cost_s = 0.01
+        stuck = [asked(house, path) for _ in range(50)]
+        for _, messages, _, _ in stuck:
+            messages.put_nowait(BODY)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.02)
+        assert (await house.rank(user="u", items=["i1"])).status_code == 200
+        for task, *_ in stuck:
+            task.cancel()
