@@ -152,14 +152,18 @@ class ItemTable:
                 found[position] = value
         return found
 
-    def apply(self, changes: Sequence[ItemChange]) -> None:
+    def apply(self, changes: Sequence[ItemChange]) -> list[ItemChange]:
         """Apply changes in order, the last one of an item counting.
 
-        Raises:
-            Overloaded: If there are not enough spare rows. Nothing was changed.
+        Returns:
+            Those that there are no spare rows for; their items are left as they were.
         """
         latest = {change.item_id: change for change in changes}
         with_vector = [change for change in latest.values() if change.vector_D is not None]
+        room = self._vectors.room()
+        with_vector, left_out = with_vector[:room], with_vector[room:]
+        for change in left_out:
+            del latest[change.item_id]
         new_rows: dict[str, int] = {}
         if with_vector:
             vectors = np.stack([change.vector_D for change in with_vector if change.vector_D is not None])
@@ -168,6 +172,7 @@ class ItemTable:
         left_rows = [self._move(change, new_rows.get(item_id)) for item_id, change in latest.items()]
         self._vectors.release(left_rows)
         self._live_rows = None
+        return left_out
 
     def start_over(self) -> None:
         """Forget every change: the store that kept them has lost them."""

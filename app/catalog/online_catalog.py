@@ -8,7 +8,7 @@ import logging
 import time
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from app.catalog.item_store import OnlineItemStore
     from app.catalog.vector_table import FloatTable
     from app.contract.online_items import NewItem
     from app.contract.tensors import Int64Array
@@ -31,20 +32,10 @@ if TYPE_CHECKING:
 RETRY_AFTER_S: Final = 0.25
 """After a failed attempt readers do not try again for so long."""
 
+NEWEST: Final = 1 << 62
+"""Beyond every version: asks the store in any case."""
+
 logger = logging.getLogger(__name__)
-
-
-class OnlineItemStore(Protocol):
-    """Where changes of items are kept for every replica."""
-
-    async def store(self, items: Sequence[StoredItem]) -> int:
-        """Store changes, all or none; return the version of the last one."""
-
-    async def version(self) -> int:
-        """Return the latest version."""
-
-    async def changes_since(self, version: int) -> tuple[list[StoredItem], int]:
-        """Return the latest change of every item that changed after ``version``, and the version reached with them."""
 
 
 class OnlineCatalog(ItemTable):
@@ -76,6 +67,8 @@ class OnlineCatalog(ItemTable):
         self._store = store
         self._encoder_name = encoder_name
         self._version = 0
+        self._epoch = ""
+        self._left_out: list[ItemChange] = []
         self._catching_up: asyncio.Task[None] | None = None
         self._retry_at_s = 0.0
 
@@ -104,11 +97,12 @@ class OnlineCatalog(ItemTable):
         missing = self._text_rows.missing(texts)
         if not missing:
             return self._text_rows.rows_of(texts)
+        known = [text for text in dict.fromkeys(texts) if text not in set(missing)]
+        # others may be remembered in their place meanwhile; their rows outlive this request
+        row_of_text = dict(zip(known, self._text_rows.rows_of(known).tolist(), strict=True))
         vectors = await self._line.encode(missing)
         rows = self._add_rows(vectors)
-        row_of_text = dict(zip(missing, rows.tolist(), strict=True))
-        known = [text for text in dict.fromkeys(texts) if text not in row_of_text]
-        row_of_text |= zip(known, self._text_rows.rows_of(known).tolist(), strict=True)
+        row_of_text |= zip(missing, rows.tolist(), strict=True)
         self._vectors.release(self._text_rows.remember(missing, rows))
         return np.asarray([row_of_text[text] for text in texts], np.int64)
 
@@ -116,12 +110,13 @@ class OnlineCatalog(ItemTable):
         """Encode, store and publish items, all or none; return the catalogue version from which on they rank.
 
         Raises:
-            Overloaded: If the encoder's line is full. Nothing was stored.
+            Overloaded: If the encoder's line is full or the table has too few spare rows. Nothing was stored.
             ScoringFailed: If the encoder failed. Nothing was stored.
             StorageUnavailable: If the store did not acknowledge.
         """
         if not items:
             return self._version
+        self._vectors.require_room(len(items))
         vectors = await self._line.encode([item.text for item in items])
         version = await self._store.store(
             [
@@ -150,7 +145,8 @@ class OnlineCatalog(ItemTable):
         return len(known)
 
     async def describe_item(self, item_id: str) -> ItemDescription | None:
-        """Return what is known of an item, or None if it is unknown or deleted."""
+        """Return what is known of an item, or None if it is unknown or deleted; another replica may have changed it."""
+        await self.refresh(NEWEST)
         row = self._index.row_of(item_id)
         if not row:
             return None
@@ -168,12 +164,9 @@ class OnlineCatalog(ItemTable):
         while True:
             await asyncio.sleep(every_s)
             with contextlib.suppress(SeqrankError):
-                stored_version = await self._store.version()
-                if stored_version < self._version:
-                    logger.warning("the store's items are at version %d, ours at %d", stored_version, self._version)
-                    self.start_over()
-                    self._version = 0
-                await self.refresh(stored_version)
+                stored = await self._store.epoch(), await self._store.version()
+                if stored != (self._epoch, self._version) or self._left_out:
+                    await self.refresh(NEWEST)
 
     async def _catch_up_to(self, version: int) -> None:
         """Catch up; twice where the first attempt was under way before the change was stored."""
@@ -194,6 +187,7 @@ class OnlineCatalog(ItemTable):
             logger.warning("the catalogue could not catch up: %s", task.exception())
 
     async def _apply_changes(self) -> None:
+        await self._notice_another_store()
         stored, reached = await self._store.changes_since(self._version)
         bundle_texts = await self._bundle_texts_of([item.item_id for item in stored if not item.deleted])
         restored = {item.item_id for item in stored if bundle_texts.get(item.item_id) == item.text}
@@ -202,13 +196,26 @@ class OnlineCatalog(ItemTable):
         if to_encode:
             encoded = await self._line.encode([item.text for item in to_encode])
             vectors |= zip((item.item_id for item in to_encode), encoded, strict=True)
-        self.apply(
-            [
-                ItemChange(item.item_id, item.text, item.columns, vectors.get(item.item_id), deleted=item.deleted)
-                for item in stored
-            ]
-        )
+        changes = [
+            ItemChange(item.item_id, item.text, item.columns, vectors.get(item.item_id), deleted=item.deleted)
+            for item in stored
+        ]
+        self._left_out = self.apply([*self._left_out, *changes])
+        if self._left_out and stored:
+            logger.error("no spare rows for %d items: publish a bundle, or set more spare rows", len(self._left_out))
         self._version = max(self._version, reached)
+
+    async def _notice_another_store(self) -> None:
+        """Forget what the store told if it has lost it since: its versions begin anew and say nothing beside ours."""
+        epoch, version = await self._store.epoch(), await self._store.version()
+        if version < self._version or epoch != self._epoch:
+            if self._version:
+                logger.warning(
+                    "the store lost the items that were changed: it is at %d, ours %d", version, self._version
+                )
+                self.start_over()
+                self._left_out = []
+            self._version, self._epoch = 0, epoch
 
     async def _bundle_texts_of(self, item_ids: list[str]) -> dict[str, str]:
         """Return the bundle's texts of those ids that it has."""
@@ -267,7 +274,7 @@ async def open_catalog(
         build = partial(OnlineCatalog, line=line, store=store, encoder_name=encoder_name)
         catalog = await asyncio.to_thread(build, items, vectors, on_table_changed=on_table_changed)
         on_table_changed(catalog.table)
-        await catalog.refresh(1 << 62)
+        await catalog.refresh(NEWEST)
         async with _background(items, catalog, check_every_s=check_every_s):
             yield catalog
 

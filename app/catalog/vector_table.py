@@ -8,6 +8,7 @@ import mmap
 import os
 import time
 from collections import deque
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -94,21 +95,33 @@ class VectorTable:
         """Return ``float32[n, D]``."""
         return self._all[rows].astype(np.float32, copy=False)
 
-    def _take(self, count: int) -> Int64Array:
+    def room(self) -> int:
+        """Return how many rows may be added now."""
         reusable_before_s = self._clock() - QUARANTINE_S
-        reusable = 0
-        for freed_s, _ in self._freed:
-            if reusable == count or freed_s > reusable_before_s:
-                break
-            reusable += 1
-        fresh = count - reusable
-        if self._used + fresh > len(self._all):
+        reusable = sum(1 for _ in takewhile(lambda freed: freed[0] <= reusable_before_s, self._freed))
+        return len(self._all) - self._used + reusable
+
+    def require_room(self, count: int) -> None:
+        """Do nothing if ``count`` rows may be added.
+
+        Raises:
+            Overloaded: If there are not enough spare rows.
+        """
+        room = self.room()
+        if room < count:
             raise Overloaded(
-                f"the item table has {len(self._all) - self._used + reusable} spare rows left, expected {count}: "
+                f"the item table has {room} spare rows left, expected {count}: "
                 "publish a bundle with the new items, or start with more spare rows",
                 retry_after_s=QUARANTINE_S,
             )
-        rows = [self._freed.popleft()[1] for _ in range(reusable)]
+
+    def _take(self, count: int) -> Int64Array:
+        self.require_room(count)
+        reusable_before_s = self._clock() - QUARANTINE_S
+        rows: list[int] = []
+        while len(rows) < count and self._freed and self._freed[0][0] <= reusable_before_s:
+            rows.append(self._freed.popleft()[1])
+        fresh = count - len(rows)
         rows += range(self._used, self._used + fresh)
         self._used += fresh
         return np.asarray(rows, np.int64)

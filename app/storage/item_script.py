@@ -6,8 +6,9 @@ from hashlib import sha1
 from typing import Final
 
 STORE_ITEMS_SCRIPT: Final = """
--- KEYS: items hash, changes sorted set, version counter, then keys that get a copy of the version (maybe none).
--- ARGV: item id and packed change, in turn. Each change gets a version of its own; returns the last one.
+-- KEYS: items hash, changes sorted set, version counter, epoch, then keys that get a copy of the version (maybe none).
+-- ARGV: a name for the epoch if there is none, then item id and packed change, in turn. Each change gets a version of
+-- its own; returns the last one.
 local wanted = {'hash', 'zset', 'string'}
 for position, key in ipairs(KEYS) do
   local kind = redis.call('TYPE', key).ok
@@ -16,12 +17,13 @@ for position, key in ipairs(KEYS) do
   end
 end
 local version = 0
-for at = 1, #ARGV, 2 do
+redis.call('SET', KEYS[4], ARGV[1], 'NX')
+for at = 2, #ARGV, 2 do
   version = redis.call('INCR', KEYS[3])
   redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
   redis.call('ZADD', KEYS[2], version, ARGV[at])
 end
-for position = 4, #KEYS do redis.call('SET', KEYS[position], version) end
+for position = 5, #KEYS do redis.call('SET', KEYS[position], version) end
 return version
 """
 

@@ -46,6 +46,8 @@ class KeyLayout:
         """Sorted set: item id by the version of its latest change."""
         self.item_version = f"{prefix}:{{items}}:version".encode()
         """Counter: the latest version."""
+        self.item_epoch = f"{prefix}:{{items}}:epoch".encode()
+        """String: a random name of what the versions count; gone with them."""
         self._of_partition = [self._keys_of_partition(partition) for partition in range(LOG_PARTITIONS)]
 
     def token_of(self, user: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -49,10 +50,10 @@ class RedisItems:
         Raises:
             StorageUnavailable: If Redis did not acknowledge.
         """
-        keys = [self._layout.items, self._layout.item_changes, self._layout.item_version]
+        keys = [self._layout.items, self._layout.item_changes, self._layout.item_version, self._layout.item_epoch]
         if not self._redis.is_cluster:
             keys += self._layout.catalog_versions()
-        arguments: list[bytes] = []
+        arguments = [token_hex(8).encode()]
         for item in items:
             arguments += (item.item_id.encode("utf-8", "surrogatepass"), packed_item(item))
         try:
@@ -74,6 +75,22 @@ class RedisItems:
         except FAILURES as error:
             raise self._redis.failure(error, doing="read the items' version") from error
         return int(stored) if stored and stored.isdigit() else 0
+
+    async def epoch(self) -> str:
+        """Return a random name that lasts as long as the stored versions: another one when Redis has lost them.
+
+        Raises:
+            StorageUnavailable: If Redis did not answer.
+        """
+        client, key = self._redis.client, self._layout.item_epoch
+        try:
+            named = await client.get(key)
+            if named is None:
+                await client.set(key, token_hex(8), nx=True)
+                named = await client.get(key)
+        except FAILURES as error:
+            raise self._redis.failure(error, doing="read the items' epoch") from error
+        return str(named or b"", "ascii", "replace")
 
     async def changes_since(self, version: int) -> tuple[list[StoredItem], int]:
         """Return the latest change of every item that changed after ``version``, and the version reached with them.

@@ -29,7 +29,7 @@ class Store:
 
     Attributes:
         history: Satisfies `app.ranking.ports.HistoryStore`.
-        items: Satisfies `app.catalog.online_catalog.OnlineItemStore`.
+        items: Satisfies `app.catalog.item_store.OnlineItemStore`.
         breaker: Its state tells readiness whether histories are read.
         redis: The connection itself, for ``doctor`` and tests.
         probe: Watches for recovery; `RecoveryProbe.alive` tells whether it still does.

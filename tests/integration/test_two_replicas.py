@@ -123,6 +123,23 @@ async def test_a_store_that_lost_its_items_is_followed(tiny_bundle, valkey_serve
         assert catalog.item_count == 200
 
 
+async def test_items_put_after_the_store_lost_its_items_are_known_to_all(tiny_bundle, valkey_server):
+    """More changes than there were before hide nothing: every replica knows the new items, and the old ones no more."""
+    async with (
+        replica(tiny_bundle, valkey_server.url) as (first, _),
+        replica(tiny_bundle, valkey_server.url, check_every_s=0.02) as (second, _),
+    ):
+        await first.put_items([NewItem("old", "red shoes")])
+        with valkey_server.client() as client:
+            client.flushall()
+        await first.put_items([NewItem(f"new-{number}", "red shoes") for number in range(3)])
+        async with asyncio.timeout(5):
+            while not second.rows_of_ids(["new-2"])[0]:  # noqa: ASYNC110 - the replica's own task
+                await asyncio.sleep(0.01)
+        for catalog in (first, second):
+            assert (catalog.item_count, catalog.rows_of_ids(["old"]).tolist()) == (203, [0])
+
+
 async def test_a_store_that_is_down_does_not_keep_a_replica_from_starting(tiny_bundle, own_server):
     """Without Redis the bundle's items rank; additions are refused with a sentence until it is back."""
     own_server.kill()

@@ -60,6 +60,7 @@ class MemoryStore:
     def __init__(self):
         self.changes = {}
         self.newest = 0
+        self.life = 1
         self.down = False
         self.questions = 0
 
@@ -78,9 +79,20 @@ class MemoryStore:
         self._require_up()
         return self.newest
 
+    async def epoch(self):
+        """Return another name after `lose`; the first thing that who wants to catch up asks."""
+        self.questions += 1
+        self._require_up()
+        return f"life {self.life}"
+
+    def lose(self):
+        """Come back empty."""
+        self.changes.clear()
+        self.newest = 0
+        self.life += 1
+
     async def changes_since(self, version):
         """Return what is newer."""
-        self.questions += 1
         self._require_up()
         newer = sorted((c for c in self.changes.values() if c.version > version), key=lambda change: change.version)
         return newer, max([version, *(change.version for change in newer)])
