@@ -37,6 +37,11 @@ def test_every_variable_is_a_setting(pod: dict[str, Any]) -> None:
     assert names <= {PREFIX + name.upper() for name in Settings.model_fields}
 
 
+def test_kubernetes_adds_no_variables_of_its_own(pod: dict[str, Any]) -> None:
+    """For the Service of this name it would set ``SEQRANK_SERVICE_HOST`` and others, which are no settings."""
+    assert pod["enableServiceLinks"] is False
+
+
 def test_the_pod_waits_for_the_drain(pod: dict[str, Any]) -> None:
     """The grace period is longer than draining and closing take."""
     assert pod["terminationGracePeriodSeconds"] > MOST_DRAIN_S + 4
