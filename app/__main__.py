@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             from app.doctor import examine
 
             return examine(settings)
-        return _serve(settings, arguments.inherited_socket)
+        return _serve(settings, arguments.inherited_socket, arguments.tell_when_serving)
     except SeqrankError as error:
         print(f"seqrank: {error}", file=sys.stderr)
         return UNUSABLE
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _serve(settings: Settings, inherited_socket: int | None) -> int:
+def _serve(settings: Settings, inherited_socket: int | None, tell_when_serving: int | None) -> int:
     from app.listening import bind
     from app.start_checks import check_before_start
 
@@ -66,7 +66,7 @@ def _serve(settings: Settings, inherited_socket: int | None) -> int:
         announce(settings, listening)
     from app.server import serve
 
-    return serve(application, listening, drain_s=settings.drain_s, is_worker=is_worker)
+    return serve(application, listening, drain_s=settings.drain_s, tell_when_serving=tell_when_serving)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -84,6 +84,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="TCP port, default 8000; 0 takes a free one")
     parser.add_argument("--workers", type=int, metavar="N", help="processes on the port, default 1")
     parser.add_argument("--inherited-socket", type=int, metavar="FD", help=argparse.SUPPRESS)
+    parser.add_argument("--tell-when-serving", type=int, metavar="FD", help=argparse.SUPPRESS)
     arguments, unknown = parser.parse_known_args(argv)
     # argparse alone would take the value of a misspelt option for the command, and name that
     if unknown:

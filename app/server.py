@@ -33,28 +33,31 @@ UNUSABLE: Final = 2
 class DrainingServer(uvicorn.Server):
     """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone."""
 
-    def __init__(self, application: Application, *, drain_s: float, is_worker: bool = False) -> None:
+    def __init__(self, application: Application, *, drain_s: float, tell_when_serving: int | None = None) -> None:
         """Prepare.
 
         Args:
             application: What to serve.
             drain_s: The port stays open for so long, answering 503, so that balancers notice.
-            is_worker: Whether other processes accept from the same socket.
+            tell_when_serving: Of one worker of several, which accept from the same socket: a pipe that gets a byte when
+                requests are answered.
         """
         super().__init__(_config(application.asgi))
         self._service = application.service
         self._refuse = application.refuse
         self._drain_s = drain_s
-        self._is_worker = is_worker
+        self._tell_when_serving = tell_when_serving
         self._draining_since_s: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, but accept connections by ourselves."""
         await super().startup(sockets=[])
         for listening in sockets or []:
-            acceptor = Acceptor(listening, self._make_protocol, is_shared=self._is_worker)
+            acceptor = Acceptor(listening, self._make_protocol, is_shared=self._tell_when_serving is not None)
             # it has all that is called of a server
             self.servers.append(acceptor)  # type: ignore[arg-type]
+        if self._tell_when_serving is not None and self._service.serving is not None:
+            os.write(self._tell_when_serving, b"1")
 
     def _make_protocol(self) -> asyncio.Protocol:
         return ShortProtocol(self.config, self.server_state, self.lifespan.state, refuse=self._refuse)
@@ -78,9 +81,11 @@ class DrainingServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def serve(application: Application, listening: socket.socket, *, drain_s: float, is_worker: bool = False) -> int:
-    """Serve until a signal; return the exit code. A worker shares the socket with others."""
-    server = DrainingServer(application, drain_s=drain_s, is_worker=is_worker)
+def serve(
+    application: Application, listening: socket.socket, *, drain_s: float, tell_when_serving: int | None = None
+) -> int:
+    """Serve until a signal; return the exit code. See `DrainingServer` for the arguments."""
+    server = DrainingServer(application, drain_s=drain_s, tell_when_serving=tell_when_serving)
     server.run(sockets=[listening])
     failure = application.service.failure
     if failure is not None:

@@ -145,6 +145,28 @@ def test_workers_share_port_store_and_metrics_and_are_replaced(tiny_bundle, tmp_
         assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
+def test_a_worker_that_dies_while_the_key_file_is_gone_takes_nobody_with_it(tiny_bundle, tmp_path):
+    """The others go on with the last keys, and it is back when the file is."""
+    file, headers = tmp_path / "keys", {"X-API-Key": "alpha"}
+    file.write_text("alpha\n")
+    log, settings = tmp_path / "log", {"SEQRANK_API_KEYS_FILE": str(file), "SEQRANK_LOG_LEVEL": "info"}
+    with (
+        log.open("wb") as said,
+        serving(tiny_bundle, tmp_path / "data", "--workers", "2", log=said, **settings) as (port, process),
+    ):
+        until(lambda: log.read_text().count('"message": "ready"') == 2)
+        file.unlink()
+        victim, survivor = workers_of(process)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: set(workers_of(process)) - {victim, survivor})
+        until(lambda: workers_of(process) == [survivor])
+        assert ask(port, "POST", "/rank", {"user": "u", "items": ITEMS}, headers=headers)[0] == 200
+        file.write_text("alpha\n")
+        until(lambda: len(workers_of(process)) == 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
 def lists_counted(port):
     """Return how many lists the metrics know, whatever their outcome."""
     metrics = ask(port, "GET", "/metrics")[1]
