@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+SAID_AGAIN_AFTER_S: Final = 60.0
+"""A store that comes and goes is logged no more often than this."""
+
+logger = logging.getLogger(__name__)
 
 
 class CircuitState(StrEnum):
@@ -52,6 +59,9 @@ class CircuitBreaker:
         self._failures = 0
         self._pause_s = first_pause_s
         self._probe_at = 0.0
+        self._reason: object = ""
+        self._is_said = False
+        self._said_again_at = float("-inf")
         self.times_opened = 0
         """How often the circuit went from closed to open."""
 
@@ -73,12 +83,13 @@ class CircuitBreaker:
         """Record that a call was answered; a late answer does not close an open circuit, only a probe does."""
         self._failures = 0
 
-    def failed(self) -> None:
-        """Record that a call was not answered."""
+    def failed(self, reason: object = "it did not answer") -> None:
+        """Record that a call was not answered; the reason is logged if that opens the circuit."""
         self._failures += 1
         if self._state is CircuitState.CLOSED and self._failures >= self._failures_to_open:
             self.times_opened += 1
             self._pause_s = self._first_pause_s
+            self._reason = reason
             self._open()
 
     def seconds_to_probe(self) -> float | None:
@@ -102,10 +113,16 @@ class CircuitBreaker:
             self._state = CircuitState.CLOSED
             self._failures = 0
             self._pause_s = self._first_pause_s
+            if self._is_said:
+                self._is_said = False
+                logger.warning("Redis answers again: histories are read")
         else:
             self._pause_s = min(self._pause_s * 2, self._longest_pause_s)
             self._open()
 
     def _open(self) -> None:
         self._state = CircuitState.OPEN
+        if not self._is_said and self._clock() >= self._said_again_at:
+            self._is_said, self._said_again_at = True, self._clock() + SAID_AGAIN_AFTER_S
+            logger.error("lists are ranked without history until Redis answers: %s", self._reason)
         self._probe_at = self._clock() + self._pause_s * (0.5 + self._draw() / 2)

@@ -13,8 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import quote
 
-from app.errors import DataFolderInUse, InvalidSetting, StorageUnavailable
+from app.errors import DataFolderInUse, InvalidSetting, SeqrankError, StorageUnavailable
 from app.storage import bound_child
 from app.storage.server_binary import find_server_binary
 
@@ -48,7 +49,8 @@ class EmbeddedValkey:
         data_dir: Folder of the append-only file, made with mode 0700 if missing.
         append_fsync: ``always`` (an acknowledged event survives a power cut), ``everysec`` (up to a second may be
             lost in a power cut, nothing when only the process dies) or ``no``.
-        start_timeout_s: How long loading the append-only file may take.
+        start_timeout_s: How long the server may say nothing at its start. While it says that it is loading its file it
+            is waited for, however long that takes.
 
     Attributes:
         restarts: How often the server had to be started again.
@@ -72,7 +74,7 @@ class EmbeddedValkey:
     @property
     def url(self) -> str:
         """Where the server listens, as `app.storage.connection.RedisOptions` takes it."""
-        return f"unix://{self.socket}"
+        return f"unix://{quote(str(self.socket))}"
 
     @property
     def pid(self) -> int | None:
@@ -151,7 +153,9 @@ class EmbeddedValkey:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(self._lock,),
             )  # fmt: skip
         give_up_s = time.monotonic() + self._start_timeout_s
-        while not await self._answers():
+        while not (reply := await self._reply()).startswith(b"+PONG"):
+            if reply:
+                give_up_s = time.monotonic() + self._start_timeout_s
             if self._process.returncode is not None:
                 raise StorageUnavailable(f"the embedded Valkey ended at its start: {self._last_words()}")
             if time.monotonic() > give_up_s:
@@ -167,17 +171,18 @@ class EmbeddedValkey:
             "--daemonize", "no", "--loglevel", "notice",
         )  # fmt: skip
 
-    async def _answers(self) -> bool:
+    async def _reply(self) -> bytes:
+        """Return what the server answers to a ping, nothing where there is no answer."""
         try:
             async with asyncio.timeout(1.0):
                 reader, writer = await asyncio.open_unix_connection(self.socket)
                 try:
                     writer.write(b"PING\r\n")
-                    return (await reader.readline()).startswith(b"+PONG")
+                    return await reader.readline()
                 finally:
                     writer.close()
         except (OSError, TimeoutError):
-            return False
+            return b""
 
     def _has_room(self) -> bool:
         try:
@@ -207,7 +212,7 @@ class EmbeddedValkey:
             self.restarts += 1
             try:
                 await self._start()
-            except (StorageUnavailable, OSError) as error:
+            except (SeqrankError, OSError) as error:
                 logger.error("%s", error)  # noqa: TRY400 - the sentence is enough
                 await self._kill()
 

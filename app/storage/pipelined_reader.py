@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 
 from app.errors import StorageUnavailable
-from app.storage.redis_failures import reply_failure
+from app.storage.redis_failures import reply_failure, storage_failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -200,7 +200,7 @@ class PipelinedReader:
         try:
             _, connection = await self._connect(_Connection)
         except (OSError, TimeoutError) as error:
-            raise StorageUnavailable("could not read from Redis: it cannot be reached") from error
+            raise storage_failure(error, doing="read from Redis") from error
         loop = asyncio.get_running_loop()
         for command in self._handshake:
             future = connection.send(command, loop.time())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from app.errors import InvalidSetting
 
@@ -11,6 +12,8 @@ EMBEDDED: Final = "embedded"
 """The URL that stands for a server of our own."""
 
 CLUSTER_SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+_DATABASE: Final = re.compile(r"/?|/\d+")
+_ONLY_DATABASE: Final = re.compile(r"/?|/0")
 PLAIN_SCHEMES: Final = ("redis", "rediss", "unix")
 
 URL_SETTING: Final = "SEQRANK_REDIS_URL"
@@ -52,11 +55,22 @@ def _check(url: str, setting: str, schemes: tuple[str, ...], *, otherwise: str) 
         given = f"begins with {scheme[:20]!r}" if found else f"is {url!r}" if url == EMBEDDED else "has no scheme"
         expected = ", ".join(f"{name}://" for name in schemes)
         raise InvalidSetting(f"{setting} {given}, expected one of {expected}, {otherwise}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise not_parsed(setting) from error
+    if parts.fragment or not set(parse_qs(parts.query, keep_blank_values=True)) <= {"db"}:
+        # redis-py would take them for options of its own, of which the rank path's reader knows nothing
+        raise InvalidSetting(
+            f"{setting} cannot be parsed: it has options behind ? or #, expected none but db; SEQRANK_REDIS_* "
+            "variables set timeouts and TLS, and a password's / ? # are written %2F %3F %23"
+        )
     if scheme == "unix":
         if not rest.rpartition("@")[2].partition("?")[0]:
             raise InvalidSetting(f"{setting} names no socket, expected unix:///path/of.sock")
-        return
-    try:
-        _ = urlsplit(url).port
-    except ValueError as error:
-        raise not_parsed(setting) from error
+    elif not (_ONLY_DATABASE if is_cluster(url) else _DATABASE).fullmatch(parts.path):
+        raise InvalidSetting(
+            f"{setting} cannot be parsed: what stands behind host:port is not the number of a database (0 on a cluster)"
+        )

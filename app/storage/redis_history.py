@@ -76,10 +76,10 @@ class RedisHistory:
         started_s, stalls = time.monotonic(), reader.stalls
         try:
             packed, version = await reader.get_two(keys.packed, keys.catalog_version, timeout_s=timeout_s)
-        except StorageUnavailable:
+        except StorageUnavailable as error:
             waited_s = time.monotonic() - started_s
             if waited_s < 0.9 * timeout_s or waited_s >= 0.9 * self._blamed_after_s or reader.stalls > stalls:
-                self._breaker.failed()
+                self._breaker.failed(error)
             raise
         self._breaker.succeeded()
         decoded = decode_history(packed or b"", catalog_version=int(version) if version and version.isdigit() else 0)

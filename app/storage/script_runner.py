@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +20,21 @@ async def run_script(redis: RedisConnection, script: str, sha: str, calls: Seque
 
     Calls of several slots of a cluster go out together, one packet a node. All are tried, also when one fails.
 
+    After a failover a server that was the primary may go on as a replica without closing a connection, while its name
+    leads to the new one already. So a refusal to write lets go of idle connections, and the next call asks anew.
+
     Raises:
         redis.exceptions.RedisError: The first failure, when all calls have ended.
     """
+    try:
+        return await _run(redis, script, sha, calls)
+    except ReadOnlyError:
+        if not redis.is_cluster:
+            await redis.client.connection_pool.disconnect(inuse_connections=False)
+        raise
+
+
+async def _run(redis: RedisConnection, script: str, sha: str, calls: Sequence[Call]) -> int:
     if len(calls) == 1:
         keys, arguments = calls[0]
         try:

@@ -22,20 +22,20 @@ class Fault(Enum):
 
 
 class FaultyProxy:
-    """Forwards one loopback port to another; ``fault`` may be set at any time."""
+    """Forwards one loopback port to another; ``fault`` may be set at any time, ``target_port`` for new connections."""
 
     def __init__(self, target_port: int) -> None:
         self.fault = Fault.NONE
         self.port = 0
         self.connections = 0
-        self._target_port = target_port
+        self.target_port = target_port
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Forward one connection both ways until one side ends or the proxy stops."""
         self.connections += 1
         self._writers.add(writer)
-        there, back = await asyncio.open_connection("127.0.0.1", self._target_port)
+        there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
         self._writers.add(back)
         parts = {asyncio.create_task(_copy(reader, back)), asyncio.create_task(self._copy_replies(there, writer))}
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)

@@ -217,3 +217,36 @@ async def test_it_dies_with_its_parent_and_lets_the_next_one_in(tmp_path):
     async with EmbeddedValkey(tmp_path) as server, opened_history(server.url) as history:
         assert len(await history.read("ann", timeout_s=1.0)) == 1
     assert time.monotonic() - started_s < 10
+
+
+async def test_a_folder_with_signs_that_mean_something_in_a_url_works(tmp_path):
+    """A percent sign, a question mark and a hash are parts of its name."""
+    async with opened_store(tmp_path / "50%25 of? #1") as store:
+        assert await store.history.append([event(1)]) == 1
+        assert len(await store.history.read("ann", timeout_s=1.0)) == 1
+
+
+LOADING = """#!{python}
+import socket, sys, time
+path = sys.argv[sys.argv.index("--unixsocket") + 1]
+with socket.socket(socket.AF_UNIX) as listening:
+    listening.bind(path)
+    listening.listen()
+    for reply in [b"-LOADING Redis is loading the dataset in memory\\r\\n"] * 60 + [b"+PONG\\r\\n"]:
+        connection, _ = listening.accept()
+        connection.sendall(reply)
+        connection.close()
+    time.sleep(60)
+"""
+
+
+async def test_a_server_that_is_still_loading_is_waited_for(tmp_path, monkeypatch):
+    """A long append-only file takes longer than a server that says nothing may."""
+    program = tmp_path / "server"
+    program.write_text(LOADING.format(python=sys.executable))
+    program.chmod(0o700)
+    monkeypatch.setattr(embedded, "find_server_binary", lambda: program)
+    server = EmbeddedValkey(tmp_path / "data", start_timeout_s=0.5)
+    started_s = time.monotonic()
+    async with server:
+        assert time.monotonic() - started_s > 0.6

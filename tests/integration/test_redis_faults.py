@@ -207,6 +207,21 @@ async def test_a_read_only_replica_is_a_sentence(own_server, valkey_server):
         assert len(await replica.read("ann", timeout_s=1.0)) == 1
 
 
+async def test_a_primary_that_became_a_replica_is_left(own_server, valkey_server):
+    """It keeps its connections; behind its address there is another by now, which the next call finds."""
+    async with (
+        faulty_proxy(own_server.port) as proxy,
+        opened_history(f"redis://127.0.0.1:{proxy.port}/0", **QUICK) as history,
+    ):
+        await history.append([event(1)])
+        with own_server.client() as client:
+            client.replicaof("127.0.0.1", valkey_server.port)
+        proxy.target_port = valkey_server.port
+        with pytest.raises(StorageUnavailable, match="read-only replica"):
+            await history.append([event(2)])
+        assert await history.append([event(2)]) == 1
+
+
 async def test_a_wrong_password_is_a_sentence_without_the_password(own_server):
     """A refused password is said on the rank path and beside it, and is not repeated."""
     with own_server.client() as client:

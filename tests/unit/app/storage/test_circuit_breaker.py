@@ -124,3 +124,33 @@ def test_late_outcomes_do_not_move_an_open_circuit(breaker):
     breaker.end_probe(well=True)
     assert breaker.state is CircuitState.OPEN
     assert breaker.times_opened == 1
+
+
+def test_an_outage_is_said_once_with_its_reason_and_its_end(breaker, clock, caplog):
+    """One line when it begins, however many calls and probes fail, and one when it is over."""
+    for _ in range(3):
+        breaker.failed("nothing listens at its address")
+    for well in (False, False, True):
+        clock.now_s += 4.0
+        assert breaker.begin_probe()
+        breaker.end_probe(well=well)
+    assert [record.getMessage() for record in caplog.records] == [
+        "lists are ranked without history until Redis answers: nothing listens at its address",
+        "Redis answers again: histories are read",
+    ]
+
+
+def test_a_store_that_comes_and_goes_does_not_fill_the_log(breaker, clock, caplog):
+    """Twenty outages in a minute are one line and its end; one that then lasts is said when the minute is over."""
+    for _ in range(20):
+        opened(breaker)
+        clock.now_s += 1.0
+        breaker.begin_probe()
+        breaker.end_probe(well=True)
+    assert len(caplog.records) == 2
+    opened(breaker)
+    while clock.now_s < 70.0:
+        clock.now_s += 4.0
+        breaker.begin_probe()
+        breaker.end_probe(well=False)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING", "ERROR"]

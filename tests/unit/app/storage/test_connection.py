@@ -18,6 +18,15 @@ from app.storage.connection import RedisOptions, open_redis
         ("unix://", "names no socket"),
         ("redis://:s3cret@localhost:notaport/0", "cannot be parsed"),
         ("redis+cluster://:s3cret@localhost:notaport", "cannot be parsed"),
+        ("redis://:s3cret@localhost/prod", "is not the number of a database"),
+        ("redis+cluster://:s3cret@localhost/1", "is not the number of a database [(]0 on a cluster[)]"),
+        ("redis://:12/s3cret@localhost", "is not the number of a database"),
+        ("redis://:12#s3cret@localhost", "has options behind [?] or #"),
+        ("redis://localhost?ssl_cert_reqs=s3cret", "has options behind [?] or #"),
+        ("redis+cluster://localhost?protocol=3", "has options behind [?] or #"),
+        ("unix:///tmp/redis.sock?db=0&password=s3cret", "has options behind [?] or #"),
+        ("redis://:s3cret@a..b:6379", "cannot be parsed"),
+        ("redis://:s3cret@[::1:6379", "cannot be parsed"),
     ],
 )
 async def test_a_wrong_url_is_a_sentence_that_does_not_repeat_it(url, sentence):
@@ -54,7 +63,16 @@ async def test_a_missing_tls_file_is_a_sentence(tmp_path):
             pass
 
 
-@pytest.mark.parametrize("url", ["redis://localhost:1/0", "unix:///tmp/nobody.sock", "redis+cluster://localhost:1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:1/0",
+        "redis://user:p%2Fa%3Fs%23s@[::1]:1/?db=3",
+        "unix:///tmp/nobody.sock",
+        "unix://user:pass@/tmp/nobody.sock?db=3",
+        "redis+cluster://localhost:1",
+    ],
+)
 async def test_opening_asks_redis_nothing(url):
     """A Redis that is down is no reason not to start."""
     async with open_redis(RedisOptions(url=url)) as opened:
