@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.announcement import what_is_open
 from app.bundle_ahead import provider_of
+from app.contract.event_log import KEY_PREFIX
 from app.errors import DataFolderInUse, InvalidSetting, ProviderUnavailable, SeqrankError
 from app.inference.bundle import open_bundle
 from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
@@ -32,6 +33,7 @@ PINGS: Final = 50
 WANTED_OPEN_FILES: Final = 4096
 MOST_SKEW_S: Final = 1.0
 LEAST_FREE_GB: Final = 1.0
+WRITTEN_KEY: Final = f"{KEY_PREFIX}:doctor".encode()
 EARLIEST_S: Final = 1_750_000_000
 """Mid-2025: a clock before it is surely wrong."""
 
@@ -156,13 +158,13 @@ async def _redis(settings: Settings) -> list[Finding]:
 async def _store(settings: Settings, *, is_embedded: bool) -> list[Finding]:
     async with store_of(settings) as store:
         await _reach(store)
-        return [await _redis_latency(store, settings, is_embedded=is_embedded), *await _redis_settings(store)]
+        latency = await _redis_latency(store, settings, is_embedded=is_embedded)
+        return [latency, await _redis_writing(store), *await _redis_settings(store)]
 
 
 async def _store_of_another(settings: Settings, in_use: str) -> list[Finding]:
     """Look at the embedded store of the service that runs on the same folder."""
-    socket = EmbeddedValkey(settings.data_dir).socket
-    beside = settings.model_copy(update={"redis_url": SecretStr(f"unix://{socket}")})
+    beside = settings.model_copy(update={"redis_url": SecretStr(EmbeddedValkey(settings.data_dir).url)})
     advice = "if it is the service, all is well, but its store cannot be looked at; else name a folder of its own"
     try:
         found = await _store(beside, is_embedded=True)
@@ -204,29 +206,42 @@ async def _redis_latency(store: Store, settings: Settings, *, is_embedded: bool)
     )
 
 
+async def _redis_writing(store: Store) -> Finding:
+    """Write a key that is gone a second later: a replica, a full memory or disk, or missing rights show here."""
+    try:
+        await store.redis.client.set(WRITTEN_KEY, b"", px=1000)
+    except FAILURES as error:
+        failure = store.redis.failure(error, doing="write")
+        return Finding("writing", False, str(failure), "until then every event is refused with a 503")
+    return Finding("writing", True, "Redis takes what is written")
+
+
 async def _redis_settings(store: Store) -> list[Finding]:
     client = store.redis.client
     if store.redis.is_cluster:
         return [Finding("cluster", True, "persistence settings are not looked at on a cluster")]
-    seconds, microseconds = await client.time()
-    skew_s = abs(time.time() - (seconds + microseconds / 1e6))
-    found = [
-        Finding("skew", skew_s < MOST_SKEW_S, f"Redis's clock is {skew_s:.3f} s away from ours", "synchronise both")
-    ]
+    found = []
     try:
+        seconds, microseconds = await client.time()
+        skew_s = abs(time.time() - (seconds + microseconds / 1e6))
+        found.append(
+            Finding("skew", skew_s < MOST_SKEW_S, f"Redis's clock is {skew_s:.3f} s away from ours", "synchronise both")
+        )
         append_only = await _setting(client, "appendonly")
         fsync = await _setting(client, "appendfsync")
         policy = await _setting(client, "maxmemory-policy")
+        limit = await _setting(client, "maxmemory")
     except RedisError as error:
-        return [*found, Finding("settings", True, f"CONFIG may not be read here ({type(error).__name__})")]
+        return [*found, Finding("settings", True, f"CONFIG or TIME may not be asked here ({type(error).__name__})")]
     return [
         *found,
         Finding("append log", append_only == "yes", f"appendonly {append_only}",
                 "set `appendonly yes`: without it acknowledged events are lost when Redis ends"),
         Finding("fsync", fsync == "always", f"appendfsync {fsync}",
                 "`everysec` may lose a second of acknowledged events in a power cut; set `always` to lose none"),
-        Finding("eviction", policy in ("noeviction", "volatile-ttl", "volatile-lru", "volatile-lfu"),
-                f"maxmemory-policy {policy}", "set `noeviction`: other policies drop histories when memory is short"),
+        # `volatile-...` too: histories and the event log are what has an expiry
+        Finding("eviction", policy == "noeviction" or limit == "0", f"maxmemory-policy {policy}, maxmemory {limit}",
+                "set `noeviction`: other policies drop histories and the event log when memory is short"),
     ]  # fmt: skip
 
 

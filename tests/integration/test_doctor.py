@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from app import doctor
+from app.contract.online_items import StoredItem
 from app.doctor import examine
 from app.opening import store_of
 from app.settings import Settings
+from tests.integration.opened_history import event
 
 
 def test_a_good_house_is_well(tiny_bundle, tmp_path, capsys):
@@ -127,3 +131,61 @@ def test_a_key_file_without_a_key_is_found(tmp_path):
     assert not finding.well
     assert "SEQRANK_API_KEYS_FILE" in finding.text
     assert "holds no key" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("policy", "limit", "well"),
+    [("volatile-lru", "100mb", False), ("allkeys-lru", "100mb", False), ("noeviction", "100mb", True),
+     ("volatile-lru", "0", True)],
+)  # fmt: skip
+def test_a_store_that_drops_histories_when_memory_is_short_is_found(own_server, policy, limit, well):
+    """Whatever has an expiry goes under every policy but one, and nothing goes without a limit."""
+    with own_server.client() as client:
+        client.config_set("maxmemory-policy", policy)
+        client.config_set("maxmemory", limit)
+    (finding,) = found(Settings(redis_url=own_server.url), "eviction")
+    assert finding.well is well
+    assert policy in finding.text
+
+
+def test_a_store_that_refuses_to_write_is_found(own_server):
+    """Reading alone would not tell that every event is refused."""
+    with own_server.client() as client:
+        client.replicaof("127.0.0.1", 1)
+    (finding,) = found(Settings(redis_url=own_server.url), "writing")
+    assert not finding.well
+    assert finding.text == "could not write: Redis refused to write: it is a read-only replica, expected the primary"
+
+
+def test_the_rights_that_the_page_names_are_enough(own_server):
+    """With the user of `docs/storage.md` events and items are stored, read and forgotten, and the doctor looks."""
+    page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text("utf-8")
+    (rule,) = re.findall(r"^ACL SETUSER seqrank .*?$", page.replace(" \\\n", " "), flags=re.MULTILINE)
+    with own_server.client() as client:
+        client.execute_command(*rule.split())
+        client.execute_command("ACL SETUSER default off")
+    settings = Settings(redis_url=f"redis://seqrank:PASSWORD@127.0.0.1:{own_server.port}", redis_timeout_ms=1000)
+    assert {finding.about for finding in found_all(settings) if finding.well} >= {
+        "redis",
+        "writing",
+        "skew",
+        "eviction",
+    }
+    asyncio.run(use_everything(settings))
+
+
+def found_all(settings):
+    """Return all findings of the store."""
+    return asyncio.run(doctor._redis(settings))
+
+
+async def use_everything(settings):
+    """Store, read and forget."""
+    async with store_of(settings) as store:
+        await store.history.append([event(1), event(2, user="bob")])
+        assert len(await store.history.read("ann", timeout_s=1.0)) == 1
+        assert len(await store.history.recent_events("ann")) == 1
+        assert await store.history.forget("ann") == {"history_events": 1, "log_entries": 1}
+        item = StoredItem("new", "text", {}, "encoder", None)
+        assert await store.items.store([item]) == await store.items.version() == 1
+        assert [found.item_id for found in (await store.items.changes_since(0))[0]] == ["new"]
