@@ -49,6 +49,7 @@ class Acceptor:
         self._allowed = 1 if is_shared else AT_ONCE
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._is_exhausted = False
         self._paused_s = self._loop.time()
         listening.setblocking(False)
         self._resume()
@@ -78,9 +79,12 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                logger.warning("no connection can be accepted: %s", error)
+                if not self._is_exhausted:
+                    logger.error("no connection can be accepted until this is over: %s", error)  # noqa: TRY400
+                self._is_exhausted = True
                 self._pause(PAUSE_S)
                 return
+            self._is_exhausted = False
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             task = self._loop.create_task(self._open(connection))

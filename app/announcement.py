@@ -6,6 +6,8 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from app.listening import address
+
 if TYPE_CHECKING:
     import socket
 
@@ -17,7 +19,7 @@ logger = logging.getLogger("seqrank")
 def announce(settings: Settings, listening: socket.socket) -> None:
     """Log the address, and a warning if something is open."""
     host, port = listening.getsockname()[:2]
-    extra = {"url": f"http://{host}:{port}", "pid": os.getpid(), "workers": settings.workers}
+    extra = {"url": f"http://{address(host, port)}", "pid": os.getpid(), "workers": settings.workers}
     logger.info("listening", extra=extra)
     is_open = what_is_open(settings)
     if is_open is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
-from app.errors import InvalidSetting, ProviderUnavailable
+from app.errors import ProviderUnavailable
 from app.inference.bundle import Bundle, open_bundle
 from app.inference.provider import Provider, obtain_provider
 
@@ -54,10 +54,8 @@ def _open(settings: Settings, opening: Opening) -> None:
 
 
 def _open_bundle(settings: Settings) -> Bundle:
-    if settings.bundle is None:
-        raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
     return open_bundle(
-        settings.bundle,
+        settings.named_bundle(),
         provider=provider_of(settings),
         threads=settings.model_threads,
         encoder_threads=settings.encoder_threads,

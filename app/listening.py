@@ -10,6 +10,15 @@ from app.errors import InvalidSetting
 BACKLOG: Final = 2048
 
 
+def address(host: str, port: int) -> str:
+    """Return how a URL writes an address.
+
+    >>> address("localhost", 8000), address("::1", 8000)
+    ('localhost:8000', '[::1]:8000')
+    """
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def bind(host: str, port: int) -> socket.socket:
     """Return a listening socket.
 
@@ -26,9 +35,10 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name like "a..b" is none at all
+        reason = getattr(error, "strerror", None) or error
         raise InvalidSetting(
-            f"{host}:{port} cannot be listened on: {error.strerror or error}; "
+            f"{address(host, port)} cannot be listened on: {reason}; "
             "--host and --port (or SEQRANK_HOST and SEQRANK_PORT) name another address"
         ) from error
     listening.set_inheritable(True)

@@ -200,7 +200,7 @@ def _show(metrics: Metrics, bundle: Bundle, line: MicroBatcher, store: Store) ->
     metrics.watch("runs_under_way", "Runs of the model right now.", lambda: line.running)
     breaker = store.breaker
     metrics.watch("redis_circuit_open", "1 while Redis is not asked.", lambda: breaker.state is not CircuitState.CLOSED)
-    metrics.watch("redis_circuit_opened_count", "How often that began.", lambda: breaker.times_opened)
+    metrics.watch("redis_circuit_opened_total", "How often that began.", lambda: breaker.times_opened)
 
 
 def _info(

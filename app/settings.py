@@ -117,6 +117,16 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return value
 
+    def named_bundle(self) -> Path:
+        """Return the bundle folder.
+
+        Raises:
+            InvalidSetting: If none was named.
+        """
+        if self.bundle is None:
+            raise InvalidSetting("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
+        return self.bundle
+
     def names_in(self, setting: Literal["api_keys", "admin_keys", "cors_origins"]) -> tuple[str, ...]:
         """Return the parts of a comma-separated setting."""
         value = getattr(self, setting)

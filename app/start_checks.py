@@ -20,7 +20,7 @@ def check_before_start(settings: Settings) -> None:
     """Look at whatever can be looked at without a network, a device or a bundle's weights.
 
     Raises:
-        InvalidSetting: If a key file, a Redis URL, a TLS file for Redis or the public key cannot be used.
+        InvalidSetting: If no bundle is named, or a key file, Redis URL, TLS file or public key cannot be used.
         ProviderUnavailable: If CUDA is asked for and this ONNX Runtime is built without it.
         BundleError: If the bundle lacks a file or is not signed as wanted; the rest is checked when it is opened.
     """
@@ -28,7 +28,7 @@ def check_before_start(settings: Settings) -> None:
     _check_redis(settings)
     check_provider(settings)
     check_public_key(settings)
-    _look_at_bundle(settings.bundle, settings.bundle_public_key)
+    _look_at_bundle(settings.named_bundle(), settings.bundle_public_key)
 
 
 def check_key_files(settings: Settings) -> None:
@@ -78,9 +78,7 @@ def _check_redis(settings: Settings) -> None:
         )
 
 
-def _look_at_bundle(bundle: Path | None, public_key: Path | None) -> None:
-    if bundle is None:
-        raise BundleError("no bundle is given, expected --bundle DIR or SEQRANK_BUNDLE")
+def _look_at_bundle(bundle: Path, public_key: Path | None) -> None:
     if not bundle.is_dir():
         raise BundleError(f"the bundle {bundle} does not exist or is no folder")
     if public_key is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import time
 from typing import TYPE_CHECKING, Final
@@ -88,5 +89,7 @@ class KeyFile:
         return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
     def _read(self) -> tuple[bytes, ...]:
-        lines = (line.strip() for line in self._path.read_bytes().splitlines())
+        # some editors begin a text with a byte order mark, which would be part of the first key
+        content = self._path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        lines = (line.strip() for line in content.splitlines())
         return tuple(line for line in lines if line and not line.startswith(b"#"))

@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from app.observability.bulk_histogram import BulkHistogram
 
@@ -34,6 +36,17 @@ class _List(NamedTuple):
     took_s: float
     scored: int
     history: int
+
+
+class _WatchedCounter(Collector):
+    """A counter that somebody else counts."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], float]) -> None:
+        self._name, self._text, self._read = name, text, read
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """Return the number of now."""
+        return [CounterMetricFamily(self._name, self._text, value=self._read())]
 
 
 class Metrics:
@@ -119,8 +132,15 @@ class Metrics:
         gauge.labels(**labels).set(1)
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a number that is read at each scrape of a single process; workers do not have such numbers in common."""
-        if MULTIPROCESS_DIR not in os.environ:
+        """Show a number that is read at each scrape of a single process; workers do not have such numbers in common.
+
+        A name that ends with ``_total`` is a counter, any other a gauge.
+        """
+        if MULTIPROCESS_DIR in os.environ:
+            return
+        if name.endswith("_total"):
+            self.registry.register(_WatchedCounter(f"seqrank_{name}", text, read))
+        else:
             Gauge(f"seqrank_{name}", text, registry=self.registry).set_function(read)
 
     def exposition(self) -> bytes:

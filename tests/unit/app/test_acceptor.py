@@ -91,6 +91,39 @@ async def test_without_file_descriptors_it_pauses_instead_of_spinning(listening)
     acceptor.close()
 
 
+async def test_file_descriptors_that_stay_short_are_said_once(listening, caplog):
+    """An hour without them is one line, and the next hour is another."""
+
+    class Exhausted:
+        """A socket whose accept fails for as long as is said."""
+
+        fails = True
+
+        def __getattr__(self, name):
+            return getattr(listening, name)
+
+        def accept(self):
+            """Fail or accept."""
+            if self.fails:
+                raise OSError(24, "Too many open files")
+            return listening.accept()
+
+    exhausted = Exhausted()
+    acceptor = Acceptor(exhausted, Counter)
+    for fails in (True, True, False, True, True):
+        exhausted.fails = fails
+        if fails:
+            acceptor._accept()
+        else:
+            with socket.create_connection(listening.getsockname()):
+                acceptor._accept()
+    acceptor.close()
+    await acceptor.wait_closed()
+    assert [record.message for record in caplog.records] == [
+        "no connection can be accepted until this is over: [Errno 24] Too many open files"
+    ] * 2
+
+
 async def test_a_worker_that_was_busy_catches_up(listening):
     """After a long turn as many are taken as there were pauses in it, so that nobody waits for seconds."""
     Counter.made = 0

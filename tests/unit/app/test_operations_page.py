@@ -52,7 +52,7 @@ def test_the_page_has_every_metric():
     """The metrics' table has every name that is exposed, and only those."""
     metrics = Metrics(reasons=["x"], routes=ROUTES)
     metrics.describe_model(model="m")
-    for name in ("queue_size", "runs_under_way", "redis_circuit_open", "redis_circuit_opened_count"):
+    for name in ("queue_size", "runs_under_way", "redis_circuit_open", "redis_circuit_opened_total"):
         metrics.watch(name, "", lambda: 0.0)
     exposed = set(re.findall(r"^# TYPE (seqrank_\w+) ", metrics.exposition().decode(), flags=re.MULTILINE))
     exposed = {name for name in exposed if not name.endswith("_created")}

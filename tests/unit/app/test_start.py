@@ -11,6 +11,8 @@ import pytest
 
 from app.__main__ import main
 from app.announcement import announce
+from app.errors import InvalidSetting
+from app.listening import bind
 from app.settings import Settings
 
 NOTHING = "{folder}/nope"
@@ -122,3 +124,22 @@ def test_what_is_open_is_said_at_start(caplog, settings, opened):
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == bool(opened)
     assert all(word in warnings[0] for word in opened)
+
+
+def test_an_ipv6_address_is_said_as_a_url_has_it(caplog):
+    """The address can be copied from the log."""
+    caplog.set_level(logging.INFO, logger="seqrank")
+
+    class Listening:
+        def getsockname(self):
+            return "::1", 8000, 0, 0
+
+    announce(Settings(), Listening())
+    assert caplog.records[0].url == "http://[::1]:8000"
+
+
+@pytest.mark.parametrize("host", ["a..b", "nobody.invalid", "192.0.2.1"])
+def test_a_host_that_cannot_be_listened_on_is_a_sentence(host):
+    """A name that is none, one that nobody knows, and another machine's address."""
+    with pytest.raises(InvalidSetting, match=f"^{host}:8000 cannot be listened on: .*; --host and --port"):
+        bind(host, 8000)

@@ -109,3 +109,10 @@ async def test_readiness_tells_of_a_file_that_is_gone(tmp_path, monkeypatch):
         assert (await house.client.get("/health")).json() == {"status": "ready", "degraded": []}
         path.unlink()
         assert (await house.client.get("/health")).json() == {"status": "ready", "degraded": ["keys"]}
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfalpha\r\nbeta\r\n", b"\xef\xbb\xbf# ours\nalpha\nbeta"])
+def test_what_a_windows_editor_wrote_holds_the_same_keys(tmp_path, content):
+    """A byte order mark and other line ends are no part of a key."""
+    (tmp_path / "keys").write_bytes(content)
+    assert KeyFile(tmp_path / "keys", setting="SEQRANK_API_KEYS_FILE").keys() == (b"alpha", b"beta")
