@@ -14,7 +14,7 @@ from app.api.admission import BUDGET_SHARE, Admission
 from app.api.edge import Edge, Lane
 from app.api.feedback import FeedbackEndpoint
 from app.api.id_in_path import sound_id
-from app.api.openapi import answers_of, body_of, one_or_many, schema_ref
+from app.api.openapi import NEEDS_NO_KEY, answers_of, body_of, schema_ref
 from app.api.rank import RankEndpoint
 from app.api.rank_query import RankLimits
 from app.api.schemas import MAX_ID_CHARACTERS
@@ -112,7 +112,7 @@ def _framework(version: str, lifespan: Lifespan[FastAPI] | None, *, max_items: i
 
 def _add_rank(app: FastAPI, rank: RankEndpoint) -> None:
     documented: dict[str, Any] = {
-        "openapi_extra": body_of(schema_ref("RankRequest")),
+        "openapi_extra": body_of("RankRequest"),
         "responses": answers_of("RankAnswer", *_EVERY, 400, 404, 422, 504, ok="The list."),
         "tags": ["ranking"],
     }
@@ -128,7 +128,7 @@ def _add_rank(app: FastAPI, rank: RankEndpoint) -> None:
 
 def _add_feedback(app: FastAPI, feedback: FeedbackEndpoint) -> None:
     documented: dict[str, Any] = {
-        "openapi_extra": body_of(one_or_many("FeedbackEvent")),
+        "openapi_extra": body_of("FeedbackEvent", or_many=True),
         "responses": answers_of("FeedbackAnswer", *_EVERY, 400, 422, ok="The events are stored."),
         "tags": ["behaviour"],
     }
@@ -153,7 +153,7 @@ def _add_users(app: FastAPI, service: Service) -> None:
 
 def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
     @app.put("/items", summary="Add or change items by their text", tags=["items"],
-             openapi_extra=body_of(one_or_many("ItemChange")),
+             openapi_extra=body_of("ItemChange", or_many=True),
              responses=answers_of("ItemsAnswer", *_EVERY, 400, 403, 422))  # fmt: skip
     async def put_items(request: Request) -> Response:
         started_s = time.monotonic()
@@ -184,7 +184,7 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
     async def ready() -> Response:
         return probes.ready(service).as_response()
 
-    probe: dict[str, Any] = {"methods": ["GET"], "tags": ["probes"]}
+    probe: dict[str, Any] = {"methods": ["GET"], "tags": ["probes"], "openapi_extra": NEEDS_NO_KEY}
     for path in ("/health/live", "/v2/health/live"):
         app.add_api_route(path, live, responses=_probe_answers("LiveAnswer"), summary="Does the process work?", **probe)
         app.add_api_route(path, live, methods=["HEAD"], include_in_schema=False)
@@ -193,7 +193,7 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
                           **probe)  # fmt: skip
         app.add_api_route(path, ready, methods=["HEAD"], include_in_schema=False)
 
-    @app.get("/health/latency", summary="Is it fast enough?", tags=["probes"], responses={
+    @app.get("/health/latency", summary="Is it fast enough?", tags=["probes"], openapi_extra=NEEDS_NO_KEY, responses={
         **answers_of("LatencyAnswer", 429),
         503: {"description": "Past the objective, or not ready.", "content": {"application/json": {"schema": {
             "anyOf": [schema_ref("LatencyAnswer"), schema_ref("ErrorAnswer")]}}}}})  # fmt: skip
@@ -204,7 +204,7 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
     async def info() -> Response:
         return probes.info(service, shown_limits).as_response()
 
-    @app.get("/metrics", summary="Prometheus text", tags=["probes"],
+    @app.get("/metrics", summary="Prometheus text", tags=["probes"], openapi_extra=NEEDS_NO_KEY,
              responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
              response_class=Response)  # fmt: skip
     async def metrics() -> Response:

@@ -31,6 +31,16 @@ _TYPES: Final[tuple[Any, ...]] = (
     answers.ErrorAnswer,
 )
 
+_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "RankRequest": {"user": "ada", "top_k": 5},
+    "FeedbackEvent": {"id": "click-8f3a", "user": "ada", "item": "p00003"},
+    "ItemChange": {"id": "new-1", "text": "walnut standing desk", "columns": {"category": "Desks"}},
+}
+"""Bodies that every bundle takes; made from the schema alone, Swagger UI's would be refused: every field is null."""
+
+NEEDS_NO_KEY: Final[dict[str, Any]] = {"security": []}
+"""What an open route adds to its operation; see `app.api.edge.scope_of`."""
+
 _ERRORS: Final = {
     400: "The body is no JSON, or `items` is empty.",
     401: "No key, or an unknown one.",
@@ -44,19 +54,18 @@ _ERRORS: Final = {
 }
 
 
-def schema_ref(name: str) -> dict[str, str]:
+def schema_ref(name: str) -> dict[str, Any]:
     """Return a reference to a schema of the document."""
     return {"$ref": REF.format(name=name)}
 
 
-def one_or_many(name: str) -> dict[str, Any]:
-    """Return the schema of one object or an array of them."""
-    return {"anyOf": [schema_ref(name), {"type": "array", "items": schema_ref(name)}]}
-
-
-def body_of(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return what a route adds to its operation to document its body."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+def body_of(name: str, *, or_many: bool = False) -> dict[str, Any]:
+    """Return what a route adds to its operation to document its body: one object, or an array of them too."""
+    schema = schema_ref(name)
+    if or_many:
+        schema = {"anyOf": [schema, {"type": "array", "items": schema}]}
+    content = {"application/json": {"schema": schema, "example": _EXAMPLES[name]}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def answers_of(name: str | None, *statuses: int, ok: str = "Done.") -> dict[int | str, dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.api.edge import scope_of
+from app.api.keys import Scope
 from tests.api_house import ApiHouse
 
 
@@ -32,3 +34,23 @@ async def test_the_page_of_the_documentation_says_where_else_it_is(house):
     assert 'href="openapi.json"' in shown
     assert "could not be loaded" in shown
     assert "url: 'openapi.json'" in page
+
+
+async def test_the_example_of_every_body_is_taken_as_it_is(house):
+    """Who opens Swagger UI and presses *Execute* gets an answer, not a 422 for a body that says nothing."""
+    paths = (await house.client.get("/openapi.json")).json()["paths"]
+    tried = {}
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                body = operation["requestBody"]["content"]["application/json"]["example"]
+                answer = await house.client.request(method, path.format(model="shop"), json=body)
+                tried[path] = answer.status_code
+    assert tried == dict.fromkeys(["/rank", "/rank/{model}", "/feedback", "/events", "/items"], 200)
+
+
+async def test_the_document_asks_for_a_key_where_the_service_does(house):
+    """Probes and metrics have no lock; everything else has one."""
+    paths = (await house.client.get("/openapi.json")).json()["paths"]
+    open_paths = {path for path, operations in paths.items() if operations.get("get", {}).get("security") == []}
+    assert open_paths == {path for path in paths if scope_of("GET", path) is Scope.OPEN}
