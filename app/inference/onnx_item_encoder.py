@@ -9,6 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from app.contract import tensors
+from app.contract.item_text import plain_text
 from app.contract.manifest import ITEM_ENCODER_FILE, TOKENIZER_FILE
 from app.errors import BundleError, ScoringFailed
 from app.inference.onnx_session import TensorSpec, open_session
@@ -68,7 +69,7 @@ class OnnxItemEncoder:
         Raises:
             ScoringFailed: If the graph failed, or a vector is not finite.
         """
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        encodings = self._tokenizer.encode_batch_fast([plain_text(text) for text in texts])
         vectors_ND: Float32Array | None = None
         for positions in _buckets(encodings, self._tokens_per_run):
             ids_NT, mask_NT = self._pack([encodings[position] for position in positions])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from app.contract.item_text import plain_text
 from model_export.modeling.encoder_loading import (
     EncoderError,
     first_line,
@@ -117,9 +118,7 @@ class _Training:
         self._tokenizer: Tokenizer = load_tokenizer(folder, max_tokens=limit)
         self._masker = WordMasker(self._tokenizer, folder)
         self._tokenizer.no_padding()
-        self._encodings: list[Encoding] = self._tokenizer.encode_batch(
-            [text.encode("utf-8", "replace").decode() for text in texts]
-        )
+        self._encodings: list[Encoding] = self._tokenizer.encode_batch([plain_text(text) for text in texts])
         if not self._encodings:
             raise EncoderError("there is no item text to train on: every text is empty")
         self._model.to(settings.device)

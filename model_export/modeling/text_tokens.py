@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from app.contract.item_text import plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -58,12 +60,12 @@ class TextTokens:
 
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer) -> TextTokens:
-    """Tokenise texts, each cut as the tokenizer says; unpaired surrogates are read as question marks."""
+    """Tokenise texts as the service reads them, each cut as the tokenizer says."""
     unpadded = type(tokenizer).from_str(tokenizer.to_str())
     unpadded.no_padding()
     rows: list[Int64Array] = []
     for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        clean = [text.encode("utf-8", "replace").decode() for text in texts[start : start + _TEXTS_AT_ONCE]]
+        clean = [plain_text(text) for text in texts[start : start + _TEXTS_AT_ONCE]]
         rows += [np.asarray(encoding.ids, np.int64) for encoding in unpadded.encode_batch_fast(clean)]
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from app.contract.item_text import plain_text
 from model_export.modeling.text_tokens import TextTokens, length_buckets, tokenize
 from model_export.modeling.text_tower import mean_over_tokens
 from model_export.modeling.text_whitening import Whitening, fit_whitening
@@ -61,6 +62,7 @@ def pooled_text_vectors(
     texts: Sequence[str], encoder: TextEncoder, cache_dir: Path, *, device: str = "cpu"
 ) -> Float32Array:
     """Return ``float32[N, hidden]`` mean-pooled vectors, from the cache where they are there."""
+    texts = [plain_text(text) for text in texts]
     distinct = sorted(set(texts))
     key = _cache_key(distinct, encoder)
     path = cache_dir / f"text-vectors-{key}.npy"

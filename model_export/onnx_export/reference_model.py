@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from app.contract.item_text import plain_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -61,7 +63,7 @@ class ReferenceModel:
 
     def _encode_one(self, texts: Sequence[str]) -> Float32Array:
         """Encode without any padding, so that nothing but the text is compared."""
-        ids = [encoding.ids or [0] for encoding in self._tokenizer.encode_batch(list(texts))]
+        ids = [encoding.ids or [0] for encoding in self._tokenizer.encode_batch([plain_text(text) for text in texts])]
         input_ids = torch.tensor(ids, dtype=torch.int64)
         with torch.inference_mode():
             found: Float32Array = self.ranker.encode_texts(input_ids, torch.ones_like(input_ids)).numpy()
