@@ -6,7 +6,14 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -62,6 +69,7 @@ class Metrics:
         # a second series for each one, which says when it began: the process's start, which is a metric of its own
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._rank_requests = self._counter("rank_requests", "Lists made, by outcome.", "outcome")
         self._rank_seconds = self._histogram("rank_latency_seconds", "From a rank request's arrival to its answer.")
         self._stage_seconds = self._histogram("rank_stage_duration_seconds", "Time by stage.", "stage")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-SAID_AGAIN_AFTER_S: Final = 60.0
+SAID_AGAIN_AFTER_S: Final = 10.0
 """A store that comes and goes is logged no more often than this."""
 
 logger = logging.getLogger(__name__)

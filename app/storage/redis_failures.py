@@ -31,8 +31,9 @@ _SENTENCES: Final = {
     "NOPERM": "Redis forbids the command to this user",
     "WRONGTYPE": "a key of Seqrank holds a value of another program: expected another type",
     "BUSY": "Redis is busy with a script",
+    "max number of clients": "Redis has as many clients as it allows, see its maxclients",
 }
-"""First word of Redis's error -> our sentence. Redis's own text may hold keys, thus user ids, so it is not repeated."""
+"""What Redis's error begins with -> our sentence. Its own text may hold keys, thus user ids, so it is not repeated."""
 
 _AWAY: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (socket.gaierror, "the host name of Redis cannot be resolved"),
@@ -41,6 +42,7 @@ _AWAY: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ConnectionRefusedError, "Redis cannot be reached: nothing listens at its address"),
     (FileNotFoundError, "Redis cannot be reached: there is no socket at its path"),
     (PermissionError, "Redis cannot be reached: its socket may not be used by this user"),
+    (TimeoutError, "Redis did not answer in time"),
 )
 """What the system says of a connection that cannot be had -> our sentence, the most special first."""
 

@@ -107,3 +107,20 @@ def test_counts_by_outcome_reason_and_stage():
         "seqrank_scored_candidates_total 7.0",
     ):
         assert line in text
+
+
+def test_the_process_itself_is_measured():
+    """Its start, memory and open files are there under the names that every Prometheus knows."""
+    text = Metrics(reasons=[], routes=[]).exposition().decode()
+    for name in ("process_start_time_seconds", "process_resident_memory_bytes", "process_open_fds", "process_max_fds"):
+        assert f"\n{name} " in text
+
+
+def test_what_only_grows_is_a_counter():
+    """A number that is read at a scrape is shown with the type that its name promises."""
+    metrics = Metrics(reasons=[], routes=[])
+    metrics.watch("openings_total", "How often.", lambda: 3)
+    metrics.watch("open", "Whether.", lambda: 1)
+    text = metrics.exposition().decode()
+    assert "# TYPE seqrank_openings_total counter\nseqrank_openings_total 3.0" in text
+    assert "# TYPE seqrank_open gauge\nseqrank_open 1.0" in text

@@ -24,6 +24,7 @@ from app.storage.redis_failures import reply_failure, storage_failure
         (exceptions.OutOfMemoryError("command not allowed", status_code="OOM"), "memory limit"),
         (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), "cannot save to its disk"),
         (exceptions.ResponseError("Command # 1 (GET k) of pipeline caused error: ('WRONGTYPE x',)"), "another program"),
+        (exceptions.ConnectionError("max number of clients reached"), "see its maxclients"),
         (exceptions.ResponseError("ERR key user-secret-id"), "the error 'ERR'"),
         (exceptions.RedisClusterException("slot 1 not covered"), "RedisClusterException"),
     ],
@@ -45,6 +46,7 @@ def test_an_error_becomes_a_sentence(error, sentence):
         (PermissionError(13, "Permission denied"), "its socket may not be used by this user"),
         (ssl.SSLCertVerificationError("self-signed certificate"), "TLS certificate was not accepted"),
         (ssl.SSLError("wrong version number"), "the TLS connection to Redis failed"),
+        (TimeoutError(), "did not answer in time"),
     ],
 )
 def test_a_connection_that_cannot_be_had_says_why(cause, sentence):
@@ -66,3 +68,4 @@ def test_an_error_reply_becomes_a_sentence():
     message = str(reply_failure("LOADING Redis is loading the dataset in memory", doing="read from Redis"))
     assert message == "could not read from Redis: Redis is still loading its data"
     assert "'ERR'" in str(reply_failure("ERR unknown", doing="read from Redis"))
+    assert "see its maxclients" in str(reply_failure("ERR max number of clients reached", doing="read from Redis"))
