@@ -75,15 +75,17 @@ class FakeCatalog:
 
 
 class FakeStore:
-    """Histories in a dictionary; ``down`` makes every call fail, ``slow_s`` makes reads late."""
+    """Histories in a dictionary; ``down`` makes every call fail, ``slow_s`` reads late; ``allowed_s``: their limits."""
 
     def __init__(self) -> None:
         self.events = {}
         self.down = False
         self.slow_s = 0.0
         self.catalog_version = 0
+        self.allowed_s = []
 
     async def read(self, user, *, timeout_s):
+        self.allowed_s.append(timeout_s)
         if self.down or self.slow_s > timeout_s:
             await asyncio.sleep(min(self.slow_s, timeout_s))
             raise StorageUnavailable("Redis did not answer")

@@ -77,6 +77,14 @@ async def test_an_id_counts_once(valkey_url):
         assert await log_length(history) == 3
 
 
+async def test_an_event_id_may_be_that_of_an_item(valkey_url):
+    """Only events' ids are compared: one that equals an item or an action of the history is new."""
+    async with opened_history(valkey_url) as history:
+        assert await history.append([event(1, item="e2")]) == 1
+        assert await history.append([event(2)]) == 1
+        assert await items_of(history) == [key_of("e2"), key_of("item-2")]
+
+
 async def log_length(history, user="ann"):
     """Return how many entries the log of the user's partition has."""
     return await history._redis.client.xlen(log_key(partition_of(user)))

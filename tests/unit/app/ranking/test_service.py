@@ -1,7 +1,5 @@
 """Every query gets a list, and the list says what it is."""
 
-# ruff: noqa: D102 -- named for what they do
-
 from __future__ import annotations
 
 import time
@@ -9,54 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from app.contract.events import Event, StoredHistory
+from app.contract.events import StoredHistory
 from app.contract.identity import keys_of
 from app.errors import BudgetExceeded, InvalidRequest, Overloaded, ScoringFailed, ShuttingDown
-from app.ranking.actions import ActionIds
-from app.ranking.budget import Budget
-from app.ranking.list_maker import ListMaker
-from app.ranking.memory import Rememberer
-from app.ranking.query import RankQuery
-from app.ranking.scoring import CandidateScoring
-from app.ranking.service import RankingService
 from app.selection.list_rules import ListRules
-from tests.service_fakes import ACTIONS, FakeCatalog, FakeScorer, FakeStore
-
-NOW_MS = 1_000_000
-
-
-class House:
-    """A ranking service with its fakes."""
-
-    def __init__(self, calibration=None) -> None:
-        self.catalog, self.store, self.scorer = FakeCatalog(), FakeStore(), FakeScorer()
-        self.service = RankingService(
-            catalog=self.catalog,
-            rememberer=Rememberer(self.store, self.catalog, ActionIds(ACTIONS), history_length=3, store_timeout_s=0.02),
-            scoring=CandidateScoring(self.scorer, self.catalog),
-            list_maker=ListMaker(self.catalog, calibration),
-            objectives=("click", "purchase"),
-            rescored=5,
-        )
-
-    async def rank(self, items=("i1", "i2", "i3"), *, user="u", timeout_s=1.0, top_k=20, **query):
-        laps = []
-
-        class Laps:
-            def lap(self, stage):
-                laps.append(stage)
-
-        rules = query.pop("rules", ListRules(top_k=top_k))
-        return await self.service.rank(
-            RankQuery(
-                budget=Budget(time.monotonic(), timeout_s), now_ms=NOW_MS, user=user,
-                item_ids=None if items is None else list(items), rules=rules, **query,
-            ),
-            Laps(),
-        )  # fmt: skip
-
-    async def click(self, item, timestamp_ms=NOW_MS - 1000, action="click"):
-        await self.store.append([Event(f"{item}{timestamp_ms}", "u", item, action, timestamp_ms)])
+from tests.ranking_house import NOW_MS, House
 
 
 @pytest.fixture
@@ -108,8 +63,9 @@ async def test_a_slow_store_is_not_waited_for_longer_than_its_share(house):
     """The store gets 40% of the budget at most, so the model has its time."""
     house.store.slow_s = 5.0
     started_s = time.monotonic()
-    ranking = await house.rank(timeout_s=0.02)
+    ranking = await house.rank(timeout_s=0.04)
     assert ranking.reasons[0] == "history_unavailable"
+    assert house.store.allowed_s[0] <= 0.4 * 0.04 < 0.02
     assert time.monotonic() - started_s < 1.0
 
 
