@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from app.errors import BundleError
 from app.inference.onnx_item_encoder import OnnxItemEncoder
@@ -68,3 +69,16 @@ def test_a_tokenizer_that_is_none_is_named(tiny_bundle: Path, tmp_path: Path) ->
     (copy / "tokenizer.json").write_text("{}")
     with pytest.raises(BundleError, match=r"tokenizer\.json cannot be loaded as a tokenizer"):
         OnnxItemEncoder(copy, provider=CPU, max_tokens=MAX_TOKENS)
+
+
+def test_white_space_is_read_as_in_training(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Training reads texts with single blanks; so does the service, also by a tokenizer to which blanks are words."""
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, " ": 1, "red": 2, "shoes": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    words.save(str(tmp_path / "tokenizer.json"))
+    shutil.copy(tiny_bundle / "item_encoder.onnx", tmp_path)
+    encoder = OnnxItemEncoder(tmp_path, provider=CPU, max_tokens=MAX_TOKENS)
+    plain, spaced, broken, other = encoder.encode(["red shoes", "red   shoes ", "\tred\nshoes", "shoes \ud800"])
+    np.testing.assert_allclose(spaced, plain, atol=1e-6)
+    np.testing.assert_allclose(broken, plain, atol=1e-6)
+    assert np.isfinite(other).all()

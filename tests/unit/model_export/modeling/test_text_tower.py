@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from model_export.__main__ import main
 from model_export.modeling.encoder_loading import EncoderError, load_encoder
@@ -134,3 +135,11 @@ def test_pretraining_without_data_says_what_was_expected(tmp_path, capsys):
     """A folder that holds no prepared data is a whole sentence."""
     assert main(["pretrain", "--data", str(tmp_path / "nope"), "--output", str(tmp_path / "out")]) == 2
     assert "nope has no items.parquet, expected a folder that `prepare` or `simulate` wrote" in capsys.readouterr().err
+
+
+def test_blanks_do_not_change_what_a_text_means():
+    """Tokens are those of the text with single blanks, also where blanks are words, and half a character is none."""
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, " ": 1, "red": 2, "shoes": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    tokens = tokenize(["red shoes", " red  shoes\n", "\ud800"], words)
+    assert tokens.ids.tolist() == [2, 1, 3, 2, 1, 3, 0]
