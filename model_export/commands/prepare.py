@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     counts = prepare(source, options, bad_rows)
     say(
         f"{arguments.output}: {counts['interactions']:,} interactions of {counts['users']:,} users with "
-        f"{counts['items']:,} items"
+        f"{counts['items']:,} items; next: python -m model_export train --data {arguments.output} --run RUN"
     )
     return 0
 

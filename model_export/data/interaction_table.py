@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from app.contract.manifest_rules import MAX_ACTIONS, MAX_NAME_CHARACTERS
 from model_export.data import columns
 from model_export.data.bad_rows import BadRows, Kind
+from model_export.data.id_texts import id_texts
 from model_export.data.timestamps import NONSENSE, epoch_ms
 from model_export.errors import DataError
 
@@ -59,7 +61,7 @@ class CodeBook:
 
     def codes(self, values: pa.Array, *, grow: bool) -> NDArray[np.int32]:
         """Return ``int32[n]``: `MISSING` for empty or null strings, `UNKNOWN` for new ones where ``grow`` is false."""
-        encoded = values.cast(pa.string()).dictionary_encode()
+        encoded = id_texts(values).dictionary_encode()
         of_value = np.full(len(encoded.dictionary) + 1, MISSING, np.int32)
         for position, name in enumerate(encoded.dictionary.to_pylist()):
             if name:
@@ -115,6 +117,13 @@ class InteractionTable:
         """Return the number of users with a good row."""
         return len(np.unique(np.concatenate([np.unique(batch.users) for batch in self._batches])))
 
+    def action_counts(self) -> dict[str, int]:
+        """Return how many good rows each action has, the most frequent first."""
+        counts = np.bincount(np.concatenate([batch.actions for batch in self._batches]), minlength=1)
+        order = np.argsort(-counts, kind="stable")
+        names = self._actions.names
+        return {names[code]: int(counts[code]) for code in order.tolist() if counts[code]}
+
     def item_is_used(self) -> NDArray[np.bool_]:
         """Return ``bool[items]``: which items have a good row."""
         used = np.zeros(len(self._items.names), bool)
@@ -126,7 +135,7 @@ class InteractionTable:
         """Check a batch and keep its good rows.
 
         Raises:
-            DataError: If a required column is missing.
+            DataError: If a required column is missing, or the action is no kind of event: there are too many.
         """
         for name in (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP):
             if name not in rows.columns:
@@ -135,6 +144,7 @@ class InteractionTable:
         items = self._items.codes(rows.columns[columns.ITEM_ID], grow=self._items_grow)
         timestamps_ms = epoch_ms(rows.columns[columns.TIMESTAMP], unit=self._time_unit)
         ratings, bad_ratings = _ratings(rows)
+        actions = self._action_codes(rows)
         good = np.ones(len(rows), bool)
         for bad, kind in (
             (users == MISSING, Kind("empty user_id", lambda _: "the user_id is empty")),
@@ -144,11 +154,11 @@ class InteractionTable:
                 Kind("unknown item", lambda at: f"{_shown(rows, columns.ITEM_ID, at)} is not in the item file"),
             ),
             (timestamps_ms == NONSENSE, Kind("bad timestamp", lambda at: self._bad_time(rows, at))),
+            (np.isin(actions, self._unfit_actions()), Kind("bad action", lambda at: _unfit(rows, at))),
             (bad_ratings, Kind("bad rating", lambda at: f"{_shown(rows, columns.RATING, at)} is no number")),
         ):
             self._bad_rows.add_many(rows.file, rows.lines, bad & good, kind)
             good &= ~bad
-        actions = self._action_codes(rows)
         self._batches.append(_Coded(users[good], items[good], actions[good], timestamps_ms[good], ratings[good]))
 
     def write(self, path: Path) -> None:
@@ -193,7 +203,18 @@ class InteractionTable:
     def _action_codes(self, rows: RawRows) -> NDArray[np.int16]:
         if columns.ACTION not in rows.columns:
             return np.zeros(len(rows), np.int16)
-        return np.maximum(self._actions.codes(rows.columns[columns.ACTION], grow=True), 0).astype(np.int16)
+        codes = self._actions.codes(rows.columns[columns.ACTION], grow=True)
+        if len(self._actions.names) > MAX_ACTIONS:
+            raise DataError(
+                f"{rows.file} has more than {MAX_ACTIONS:,} actions, the latest {self._actions.names[-1][:60]!r}; "
+                "expected a few kinds of events such as view and purchase"
+            )
+        return np.maximum(codes, 0).astype(np.int16)
+
+    def _unfit_actions(self) -> list[int]:
+        """Return the codes of names that no bundle takes."""
+        names = enumerate(self._actions.names)
+        return [code for code, name in names if len(name) > MAX_NAME_CHARACTERS or not name.isprintable()]
 
     def _bad_time(self, rows: RawRows, at: int) -> str:
         expected = "seconds, milliseconds or ISO 8601" if self._time_unit == "auto" else f"{self._time_unit} since 1970"
@@ -202,6 +223,12 @@ class InteractionTable:
 
 def _shown(rows: RawRows, name: str, at: int) -> str:
     return f"the {name} {str(rows.columns[name][at].as_py())[:60]!r}"
+
+
+def _unfit(rows: RawRows, at: int) -> str:
+    return (
+        f"{_shown(rows, columns.ACTION, at)} is no action, expected at most {MAX_NAME_CHARACTERS} printable characters"
+    )
 
 
 def _ratings(rows: RawRows) -> tuple[Float32Array, NDArray[np.bool_]]:

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from app.contract.item_text import plain_text
 from model_export.data import columns
+from model_export.data.id_texts import id_texts
 from model_export.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 SEPARATOR: Final = ". "
 SENTENCE_ENDS: Final = (".", "!", "?")
 ROWS_A_CHUNK: Final = 100_000
+LEADING_ZERO: Final = r"^\s*[+-]?0[0-9]"
 
 
 def build_item_table(
@@ -84,7 +87,7 @@ def _joined(values: tuple[str | None, ...]) -> str:
     """
     text = ""
     for value in values:
-        part = " ".join((value or "").split())
+        part = plain_text(value or "")
         if text and part:
             text += " " if text.endswith(SENTENCE_ENDS) else SEPARATOR
         text += part
@@ -97,7 +100,7 @@ def _good_rows(batches: Iterable[RawRows], bad_rows: BadRows) -> list[pa.Table]:
     for rows in batches:
         if columns.ITEM_ID not in rows.columns:
             raise DataError(f"{rows.file} has no column {columns.ITEM_ID!r}; its columns are {', '.join(rows.columns)}")
-        ids = rows.columns[columns.ITEM_ID].cast(pa.string()).to_pylist()
+        ids = id_texts(rows.columns[columns.ITEM_ID]).to_pylist()
         good = np.ones(len(rows), bool)
         for position, (item_id, line) in enumerate(zip(ids, rows.lines.tolist(), strict=True)):
             if not item_id:
@@ -114,13 +117,16 @@ def _good_rows(batches: Iterable[RawRows], bad_rows: BadRows) -> list[pa.Table]:
 
 
 def _typed(table: pa.Table) -> pa.Table:
-    """Make numbers of the string columns whose every value is a number, with null for empty ones."""
+    """Make numbers of the string columns whose every value is a number, with null for empty ones.
+
+    Digits after a leading zero are a code (``007``) and stay text.
+    """
     for name in table.column_names:
         column = table.column(name)
         if name in (columns.ITEM_ID, columns.TEXT) or not pa.types.is_string(column.type):
             continue
         filled = pc.if_else(pc.equal(column, ""), None, column)
-        if filled.null_count == len(filled):
+        if filled.null_count == len(filled) or pc.any(pc.match_substring_regex(filled, LEADING_ZERO)).as_py():
             continue
         for number_type in (pa.int64(), pa.float64()):
             try:

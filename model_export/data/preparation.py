@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from model_export.data.readers.raw_rows import RawSource, RowBatches
 
 SECONDS_BETWEEN_REPORTS: Final = 2.0
+ACTIONS_SHOWN: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             say(f"left out {bad_rows.total:,} bad rows ({bad_rows.summary()}):{bad_rows.shown()}")
         say(f"sorting and writing {len(events):,} interactions")
         events.write(folder / columns.INTERACTIONS_FILE)
+        say(f"actions: {_listed(events.action_counts())}")
         item_table = items_named_by_id(events.item_ids) if item_table is None else item_table
         item_table = _without_unused(item_table, events, drop=options.drop_unused_items)
         pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
@@ -84,6 +86,12 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
         write_report(folder, counts)
     return counts
+
+
+def _listed(counts: dict[str, int]) -> str:
+    """Return the most frequent names with their counts: ``view (1,200), cart (7)``."""
+    shown = [f"{name} ({count:,})" for name, count in list(counts.items())[:ACTIONS_SHOWN]]
+    return ", ".join([*shown, *(["..."] if len(counts) > len(shown) else [])])
 
 
 def _item_table(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -> pa.Table | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def _first_line(path: Path, layout: Layout) -> str:
         raise DataError(f"{path.name} is empty, expected a header line and rows")
     first = beginning.splitlines()[0]
     try:
-        return first.decode("utf-8-sig" if layout.encoding == "utf-8" else layout.encoding)
+        return first.decode("utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding)
     except UnicodeDecodeError as error:
         raise _unreadable(path, layout, error) from error
 

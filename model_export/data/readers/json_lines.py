@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +45,8 @@ def read_json_lines(
     with open_bytes(path) as stream:
         numbered = enumerate(io.BufferedReader(stream), start=1)
         while lines := list(islice(numbered, LINES_A_BATCH)):
+            if lines[0][0] == 1:
+                lines[0] = (1, lines[0][1].removeprefix(codecs.BOM_UTF8))
             if lines[0][0] == 1 and lines[0][1].lstrip().startswith(b"["):
                 raise DataError(f"{path.name} begins with '[', expected JSON lines: one object a line, no array around")
             numbers, objects = _parsed(path.name, lines, bad_rows)
@@ -66,7 +69,7 @@ def _check_members(file: str, objects: list[dict[str, Any]], required: tuple[str
 
 
 def as_text(value: Any) -> str:
-    """Return a JSON value as people would write it: "" for null and objects, ``a, b`` for lists."""
+    """Return a JSON value as people would write it: "" for null and objects, ``a, b`` for lists, ``1`` for ``1.0``."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, dict):
@@ -75,7 +78,7 @@ def as_text(value: Any) -> str:
         return ", ".join(text for text in map(as_text, value) if text)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _parsed(file: str, lines: Iterable[tuple[int, bytes]], bad_rows: BadRows) -> tuple[list[int], list[dict[str, Any]]]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model_export.data.readers.raw_rows import RawRows, RowBatches
@@ -31,7 +30,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def read_parquet(path: Path, names: tuple[str, ...] | None) -> RowBatches:
-    """Yield rows; numbers and times keep their type, lists become ``a, b``, nested objects are left out.
+    """Yield rows; numbers and times keep their type, lists become ``a, b``; nested objects and embeddings are left out.
 
     Raises:
         DataError: If the file has no rows.
@@ -52,7 +51,26 @@ def _flat(array: pa.Array) -> pa.Array | None:
     if pa.types.is_dictionary(kind):
         return _flat(array.dictionary_decode())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return pc.binary_join(array.cast(pa.list_(pa.string())), ", ")
+        return _joined(array)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return _decoded(array)
     if pa.types.is_struct(kind) or pa.types.is_map(kind):
         return None
     return array
+
+
+def _joined(lists: pa.Array) -> pa.Array | None:
+    """Return ``a, b`` for each list, missing elements left out; None for embeddings, which are no text."""
+    if pa.types.is_floating(lists.type.value_type):
+        return None
+    elements = lists.cast(pa.list_(pa.string())).to_pylist()
+    joined = [None if row is None else ", ".join(part for part in row if part is not None) for row in elements]
+    return pa.array(joined, pa.string())
+
+
+def _decoded(array: pa.Array) -> pa.Array:
+    """Return bytes as the text that they are (older writers do not say so); as they are where one is none."""
+    try:
+        return array.cast(pa.string())
+    except pa.ArrowInvalid:
+        return array

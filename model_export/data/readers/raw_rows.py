@@ -31,8 +31,13 @@ class RawRows:
         return len(self.lines)
 
     def renamed(self, names: dict[str, str]) -> RawRows:
-        """Return the same rows with columns renamed; columns that ``names`` lacks keep their name."""
-        return RawRows(self.file, self.lines, {names.get(name, name): array for name, array in self.columns.items()})
+        """Return the same rows with columns renamed; columns that ``names`` lacks keep their name.
+
+        A column that has the new name of another one already is left out.
+        """
+        taken = {names[name] for name in self.columns if name in names}
+        kept = {name: array for name, array in self.columns.items() if name in names or name not in taken}
+        return RawRows(self.file, self.lines, {names.get(name, name): array for name, array in kept.items()})
 
 
 RowBatches: TypeAlias = Iterator[RawRows]

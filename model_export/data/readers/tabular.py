@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 DELIMITED: Final = {".csv": ",", ".tsv": "\t"}
 JSON_LINES: Final = (".json", ".jsonl", ".ndjson")
 PARQUET: Final = (".parquet", ".pq")
+KNOWN: Final = (*DELIMITED, *JSON_LINES, *PARQUET)
 REQUIRED: Final = (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP)
+
+_SUFFIXES: Final = f"{', '.join(KNOWN)} (text formats also with .gz)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,23 @@ class ColumnNames:
         }
     )
     asked_for: frozenset[str] = frozenset()
+
+    @property
+    def to_ours(self) -> dict[str, str]:
+        """The files' name -> our column. A name given by hand is not taken for another column by its default.
+
+        Raises:
+            DataError: If two of our columns were given the same name by hand.
+        """
+        ours_of: dict[str, str] = {}
+        for ours in sorted(self.of, key=self.asked_for.__contains__, reverse=True):
+            theirs = self.of[ours]
+            if ours in self.asked_for and theirs in ours_of:
+                raise DataError(
+                    f"the column {theirs!r} is named for {ours_of[theirs]} and {ours}, expected one of them"
+                )
+            ours_of.setdefault(theirs, ours)
+        return ours_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +83,12 @@ def find_tabular(folder: Path, bad_rows: BadRows, options: TabularOptions) -> Ra
     """
     interactions = _file(folder, "interactions")
     if interactions is None:
-        suffixes = ", ".join([*DELIMITED, *JSON_LINES, *PARQUET])
-        raise DataError(
-            f"{folder} has no interactions file, expected interactions with one of {suffixes} (or these + .gz)"
-        )
+        raise DataError(f"{folder} has no interactions file, expected interactions with one of {_SUFFIXES}")
     items = _file(folder, "items")
     of = options.names.of
     required = tuple(of[name] for name in of if name in REQUIRED or name in options.names.asked_for)
-    wanted = _existing(interactions, options, required, tuple(of.values()))
-    to_ours = {theirs: ours for ours, theirs in of.items()}
+    to_ours = options.names.to_ours
+    wanted = _existing(interactions, options, required, tuple(to_ours))
     if items is not None:
         _existing(items, options, (of[columns.ITEM_ID],), ())
     return RawSource(
@@ -93,11 +110,12 @@ def _suffix(path: Path) -> str:
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    known = (*DELIMITED, *JSON_LINES, *PARQUET)
-    found = [path for path in sorted(folder.glob(f"{stem}.*")) if path.name.split(".")[0] == stem]
-    found = [path for path in found if _suffix(path) in known]
+    named = [path for path in sorted(folder.glob(f"{stem}.*")) if path.name.split(".")[0] == stem]
+    found = [path for path in named if _suffix(path) in KNOWN]
     if len(found) > 1:
         raise DataError(f"{folder} has both {found[0].name} and {found[1].name}, expected one {stem} file")
+    if named and not found:
+        raise DataError(f"{named[0].name} cannot be read, expected {stem} with one of {_SUFFIXES}")
     return found[0] if found else None
 
 

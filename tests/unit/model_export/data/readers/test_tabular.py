@@ -183,3 +183,63 @@ def test_raw_tables_are_not_taken_for_an_earlier_preparation(
     assert main(["prepare", "--format", "csv", "--input", str(tmp_path), "--output", str(tmp_path)]) == 2
     assert "has no prepared.json: its files are not prepared data" in capsys.readouterr().err
     assert (tmp_path / "interactions.parquet").read_bytes() == raw
+
+
+def test_a_column_named_by_hand_wins_over_one_of_our_names(prepare: Prepare) -> None:
+    """Where the files have the column that an option names and also one called as we call it, the named one counts."""
+    events = "customer,user_id,sku,item_id,at,timestamp,event,action\nann,till 1,a,999,1600000000,1,buy,x\n"
+    done = prepare(
+        "csv",
+        {"interactions.csv": events, "items.csv": "sku,item_id,title\na,999,Lamp\n"},
+        *("--user-column", "customer", "--item-column", "sku", "--timestamp-column", "at", "--action-column", "event"),
+    )
+    assert done.events() == [("ann", "a", 1600000000000)]
+    assert [row["action"] for row in done.interactions()] == ["buy"]
+    assert done.texts() == {"a": "Lamp"}
+
+
+def test_whole_numbers_that_parquet_holds_as_floats_are_the_same_ids(prepare: Prepare) -> None:
+    """A missing id makes floats of a column of whole numbers: 4006381333931.0 is still 4006381333931."""
+    events = parquet_bytes(
+        {"user_id": [1.0, 2.0, 3.0], "item_id": [4006381333931.0, 7.0, None], "timestamp": [5, 6, 7]}
+    )
+    items = parquet_bytes({"item_id": [4006381333931, 7], "title": ["Lamp", "Chair"]})
+    done = prepare("csv", {"interactions.parquet": events, "items.parquet": items}, "--max-bad-rows", "1")
+    assert done.events() == [("1", "4006381333931", 5000), ("2", "7", 6000)]
+    assert "item_id is empty" in done.said
+
+
+def test_codes_with_leading_zeros_stay_as_they_are(prepare: Prepare) -> None:
+    """A column of digits is a number unless it is a code, in which zeros in front mean something."""
+    items = "item_id,title,ean,price\na,Lamp,00123,0.50\nb,007,00456,12\n"
+    done = prepare("csv", {"interactions.csv": EVENTS, "items.csv": items}, "--text-columns", "title,ean")
+    assert done.texts() == {"a": "Lamp. 00123", "b": "007. 00456"}
+    assert [(row["ean"], row["price"]) for row in done.items()] == [("00123", 0.5), ("00456", 12.0)]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(prepare: Prepare) -> None:
+    """Excel writes one; it is skipped however UTF-8 is spelt."""
+    files = {"interactions.csv": "\ufeff" + EVENTS, "items.csv": "\ufeff" + ITEMS}
+    assert prepare("csv", files).code == 0
+    assert prepare("csv", files, "--encoding", "UTF8").code == 0
+
+
+def test_what_was_done_is_told_by_action(prepare: Prepare) -> None:
+    """Two spellings of an action are two actions; the counts show it."""
+    events = "user_id,item_id,timestamp,action\n1,a,5,view\n1,b,6,view\n1,a,7,View\n"
+    assert "actions: view (2), View (1)" in prepare("csv", {"interactions.csv": events, "items.csv": ITEMS}).said
+
+
+def test_json_lines_of_other_programs(prepare: Prepare) -> None:
+    """A byte order mark is skipped, and 7.0 is the same id as 7."""
+    lines = '\ufeff{"user_id": 7.0, "item_id": 1, "timestamp": 5}\n{"user_id": 7, "item_id": 1.0, "timestamp": 6}\n'
+    done = prepare("csv", {"interactions.jsonl": lines})
+    assert done.events() == [("7", "1", 5000), ("7", "1", 6000)]
+
+
+def test_parquet_of_other_programs(prepare: Prepare) -> None:
+    """Bytes are text where they can be; a list keeps what is there; an embedding is no text."""
+    items = {"item_id": [b"a", b"b"], "title": [b"Lamp", b"Chair"], "picture": [b"\xff", b"\xfe"]}
+    lists = {"tags": [["red", None, "old"], None], "embedding": [[0.5, 1.0], [0.25, 2.0]]}
+    done = prepare("csv", {"interactions.csv": EVENTS, "items.parquet": parquet_bytes(items | lists)})
+    assert done.texts() == {"a": "Lamp. red, old", "b": "Chair"}

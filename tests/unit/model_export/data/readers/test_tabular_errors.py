@@ -56,6 +56,16 @@ if TYPE_CHECKING:
             "interactions.csv line 2: the rating 'good' is no number",
         ),
         (EVENTS, ITEMS + ",Sofa,Seating\n", "items.csv line 4: the item_id is empty"),
+        (
+            "user_id,item_id,timestamp,action\n1,a,5,a\tb\n",
+            ITEMS,
+            "line 2: the action 'a\\tb' is no action, expected at most 128 printable characters",
+        ),
+        (
+            "user_id,item_id,timestamp,action\n" + "".join(f"1,a,5,session {n}\n" for n in range(5000)),
+            ITEMS,
+            "interactions.csv has more than 4,096 actions, the latest 'session 4999'; expected a few kinds of events",
+        ),
     ],
 )
 def test_what_is_wrong_with_csv_is_one_clear_sentence(
@@ -160,3 +170,19 @@ def test_a_broken_gz_of_amazon_is_named(prepare: Prepare) -> None:
     """The same goes for reviews."""
     done = prepare("amazon", {"reviews.json.gz": b"no gzip", "meta_x.json": "{}"})
     assert (done.code, "reviews.json.gz cannot be decompressed" in done.said) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["items.xlsx", "items.csv.zst"])
+def test_items_that_cannot_be_read_are_not_taken_for_missing(name: str, prepare: Prepare) -> None:
+    """Without an item file ids stand in for the texts; one of another kind is an error instead."""
+    done = prepare("csv", {"interactions.csv": EVENTS, name: b"x"})
+    assert done.code == 2
+    assert f"{name} cannot be read, expected items with one of .csv, .tsv" in done.said
+
+
+def test_one_column_for_two_things_is_refused(prepare: Prepare) -> None:
+    """The same name given for users and items is a slip."""
+    options = ("--user-column", "id", "--item-column", "id")
+    done = prepare("csv", {"interactions.csv": "id,timestamp\n1,5\n"}, *options)
+    assert done.code == 2
+    assert "the column 'id' is named for user_id and item_id, expected one of them" in done.said
