@@ -186,6 +186,25 @@ def check_ranges(config: RunConfig) -> None:
         raise ConfigError(f"model.heads is {heads}, expected a divisor of model.width, which is {width}")
 
 
+def first_difference(asked: RunConfig, made: RunConfig) -> str | None:
+    """Return in words the first setting in which two configurations differ; one that ``asked`` leaves open does not.
+
+    >>> first_difference(RunConfig(seed=2), RunConfig())
+    'seed is 2 here and 1 there'
+    """
+    for entry in fields(asked):
+        ours, theirs = getattr(asked, entry.name), getattr(made, entry.name)
+        pairs = [(entry.name, ours, theirs)]
+        if is_dataclass(ours):
+            pairs = [
+                (f"{entry.name}.{own.name}", getattr(ours, own.name), getattr(theirs, own.name)) for own in fields(ours)
+            ]
+        for key, one, other in pairs:
+            if one is not None and one != other:
+                return f"{key} is {one!r} here and {other!r} there"
+    return None
+
+
 def _read(config: RunConfig, key: str) -> Any:
     section, _, name = key.rpartition(".")
     return getattr(getattr(config, section) if section else config, name)

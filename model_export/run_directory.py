@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
 import platform
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +19,7 @@ from model_export.own_folder import refuse_foreign
 from model_export.run_config import RunConfig, config_to_toml, read_run_config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import TextIOWrapper
 
 _LIBRARIES: Final = ("torch", "transformers", "numpy", "pyarrow", "safetensors", "peft", "optuna")
@@ -33,6 +36,7 @@ _OUR_NAMES: Final = frozenset(
         "checkpoints",
         "tensorboard",
         "log.txt",
+        ".lock",
     }
 )
 _UNFINISHED: Final = ".unfinished"
@@ -101,6 +105,24 @@ class RunDirectory:
         """
         if not (self.config_file.is_file() and self.environment_file.is_file()):
             refuse_foreign(self.folder, lambda name: name.removesuffix(_UNFINISHED) in _OUR_NAMES, "from a training")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing into the folder for as long as the block lasts; makes the folder.
+
+        Raises:
+            CommandError: If another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CommandError(f"another training is at work in {self.folder}, expected one at a time") from error
+            yield
+        finally:
+            os.close(lock)
 
     def write_config(self, config: RunConfig) -> None:
         """Write the resolved configuration."""

@@ -105,7 +105,7 @@ def read_dataset(folder: Path) -> Dataset:
         action_ids=action_ids[order],
         timestamps_ms=timestamps_ms[order],
         ratings=events.column(columns.RATING).to_numpy().astype(np.float32)[order],
-        fingerprint=_fingerprint(folder),
+        fingerprint=fingerprint_of(folder),
     )
 
 
@@ -119,13 +119,17 @@ def read_items(folder: Path) -> pa.Table:
 
 
 def _table(folder: Path, name: str) -> pa.Table:
-    path = folder / name
-    if not path.is_file():
-        raise DataError(f"{folder} has no {name}, expected a folder that `prepare` or `simulate` wrote")
+    path = _existing(folder, name)
     try:
         return pq.read_table(path)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path} is no Parquet file: {' '.join(str(error).split())}") from error
+
+
+def _existing(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise DataError(f"{folder} has no {name}, expected a folder that `prepare` or `simulate` wrote")
+    return folder / name
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, Int64Array]:
@@ -147,10 +151,15 @@ def _action_ids(column: pa.ChunkedArray) -> tuple[tuple[str, ...], Int64Array]:
     return tuple(str(found[position]) for position in order), ids[codes]
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint_of(folder: Path) -> str:
+    """Return the SHA-256 of the two files that ``prepare`` wrote.
+
+    Raises:
+        DataError: If one of them is missing.
+    """
     digest = hashlib.sha256()
     for name in (columns.INTERACTIONS_FILE, columns.ITEMS_FILE):
-        with (folder / name).open("rb") as stream:
+        with _existing(folder, name).open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()

@@ -8,8 +8,9 @@ import numpy as np
 
 from model_export.data.dataset import read_dataset
 from model_export.data.prepared_folder import TEXT_CACHE_FOLDER
-from model_export.data.splits import split_by_name
+from model_export.data.splits import TEMPORAL, split_by_name
 from model_export.data.statistics import statistics_of
+from model_export.errors import DataError
 from model_export.training.capacity import resolved
 from model_export.training.item_texts import encode_item_texts
 from model_export.training.material import TrainingMaterial, event_counts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from model_export.data.splits import Split
     from model_export.run_config import RunConfig
 
 
@@ -31,10 +33,11 @@ def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], No
         note: Told in a sentence what the data looks like.
 
     Raises:
-        DataError: If the folder is not what ``prepare`` or ``simulate`` wrote.
+        DataError: If the folder is not what ``prepare`` or ``simulate`` wrote, or the split leaves nothing to ask.
         ConfigError: If the configuration does not go with the data.
     """
     data, split = split_by_name(read_dataset(data_folder), config.split)
+    _refuse_nothing_to_ask(split, data_folder)
     statistics = statistics_of(data)
     resolved(config, statistics)
     times = "timestamps are real" if statistics.timestamps_are_real else "only the order is known: times are ignored"
@@ -46,3 +49,13 @@ def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], No
         known_positions=np.flatnonzero(event_counts(data, split.train_ends)) - 1,
     )
     return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))
+
+
+def _refuse_nothing_to_ask(split: Split, data_folder: Path) -> None:
+    """Refuse data on which no number of epochs could be chosen, and no result measured."""
+    needed = {TEMPORAL: "users with events on both sides of its cuts"}.get(
+        split.name, "users with three events or more"
+    )
+    for what, held in (("validation", split.validation), ("test", split.test)):
+        if not len(held):
+            raise DataError(f"the {split.name} split of {data_folder} has no {what} question, expected {needed}")

@@ -58,6 +58,9 @@ def affordable_boost(
         return ndcg_at(masked_ranks(model, data, asked, boosted_ND), 10)
 
     unboosted = quality(0.0)
+    if not unboosted:
+        note("new items are not raised: no list shows a known item that came next, so nothing tells what it would cost")
+        return 0.0
     for boost in BOOSTS:
         now = quality(boost)
         if now >= (1.0 - MOST_LOSS) * unboosted:

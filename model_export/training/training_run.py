@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model_export.data.dataset import fingerprint_of
 from model_export.errors import CommandError
 from model_export.modeling.text_tower import TextTower
+from model_export.run_config import first_difference
 from model_export.run_directory import RunDirectory
 from model_export.training.capacity import resolved
 from model_export.training.distribution import join_processes, leave_processes
@@ -22,10 +26,10 @@ from model_export.training.weights_file import write_weights
 
 if TYPE_CHECKING:
     import logging
-    from pathlib import Path
 
     from model_export.modeling.ranker import SequenceRanker
     from model_export.run_config import RunConfig
+    from model_export.training.distribution import Distribution
     from model_export.training.material import TrainingMaterial
 
 
@@ -42,7 +46,7 @@ class TrainingRun:
     def __init__(self, data_folder: Path, run_folder: Path, config: RunConfig, *, device: str = "auto") -> None:
         self._data_folder = data_folder
         self._directory = RunDirectory(run_folder)
-        self._config = config
+        self._config = replace(config, text=replace(config.text, encoder=_located(config.text.encoder)))
         self._device = chosen_device(device)
 
     def run(self) -> int:
@@ -56,37 +60,52 @@ class TrainingRun:
             self._directory.refuse_foreign()
             logger = self._directory.logger(quiet=not distribution.is_first)
             if self._directory.weights_file.is_file():
+                self._refuse_another(self._config, fingerprint_of(self._data_folder), "a complete run")
                 logger.info("%s is complete already; nothing to do", self._directory.folder)
                 return 0
             material = load_material(self._data_folder, self._config, logger.info)
-            config = self._resolved(material, logger, is_first=distribution.is_first)
-            curves = self._directory.tensorboard_folder if distribution.is_first else None
-            with closing(Progress(logger, curves, show_bar=None if distribution.is_first else False)) as progress:
-                session = TrainingSession(
-                    material=material,
-                    config=config,
-                    directory=self._directory,
-                    device=self._device,
-                    distribution=distribution,
-                    progress=progress,
-                )
-                model = session.run()
-                if distribution.is_first:
-                    boost = self._raise_new_items(model, config, material, session, progress)
-                    self._finish(model, material, session, progress, boost)
+            with self._directory.locked() if distribution.is_first else nullcontext():
+                self._train(material, logger, distribution)
         finally:
             leave_processes()
         return 0
+
+    def _train(self, material: TrainingMaterial, logger: logging.Logger, distribution: Distribution) -> None:
+        config = self._resolved(material, logger, is_first=distribution.is_first)
+        curves = self._directory.tensorboard_folder if distribution.is_first else None
+        with closing(Progress(logger, curves, show_bar=None if distribution.is_first else False)) as progress:
+            session = TrainingSession(
+                material=material,
+                config=config,
+                directory=self._directory,
+                device=self._device,
+                distribution=distribution,
+                progress=progress,
+            )
+            model = session.run()
+            if distribution.is_first:
+                boost = self._raise_new_items(model, config, material, session, progress)
+                self._finish(model, material, session, progress, boost)
+
+    def _refuse_another(self, config: RunConfig, fingerprint: str, what: str) -> None:
+        """Refuse to take what lies in the folder for a run of this configuration on this data."""
+        folder = self._directory.folder
+        if difference := first_difference(config, self._directory.read_config()):
+            raise CommandError(
+                f"{folder} holds {what} with another configuration ({difference}); give the same options, or another "
+                "folder"
+            )
+        if self._directory.read_environment()["data_fingerprint"] != fingerprint:
+            raise CommandError(
+                f"{folder} holds {what} on other data than {self._data_folder} has now; name another folder for a new "
+                "run"
+            )
 
     def _resolved(self, material: TrainingMaterial, logger: logging.Logger, *, is_first: bool) -> RunConfig:
         """Return the resolved configuration; an unfinished run must have been started with the same one."""
         config = resolved(self._config, material.statistics)
         if self._directory.config_file.is_file():
-            if self._directory.read_config() != config:
-                raise CommandError(
-                    f"{self._directory.folder} holds an unfinished run with another configuration "
-                    f"({self._directory.config_file.name}); give the same options, or another folder"
-                )
+            self._refuse_another(config, material.data.fingerprint, "an unfinished run")
         elif is_first:
             self._directory.write_environment(data_folder=self._data_folder, fingerprint=material.data.fingerprint)
             self._directory.write_config(config)
@@ -142,3 +161,13 @@ class TrainingRun:
         progress.note(
             f"test NDCG@10 {test['NDCG@10']:.4f}, HR@10 {test['HR@10']:.4f} after {minutes:.1f} minutes of training"
         )
+        folder = self._directory.folder
+        progress.note(
+            f"next: python -m model_export evaluate --run {folder}, then export --run {folder} --bundle BUNDLE"
+        )
+
+
+def _located(encoder: str) -> str:
+    """Return a folder's absolute path, so that the run opens from anywhere; a hub id as it is."""
+    folder = Path(encoder).expanduser()
+    return str(folder.resolve()) if encoder and folder.is_dir() else encoder

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from app.contract.tensors import PADDING_ROW, HistoryBatch
+from model_export.errors import CommandError
 from model_export.modeling.ranker import mixed_logits
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets, table_N
         data: The events.
         targets: T targets.
         table_ND: ``float32[N + 1, D]`` item vectors; None are the model's.
+
+    Raises:
+        CommandError: If a score is not finite.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -97,6 +101,8 @@ def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets, table_N
                 torch.from_numpy(history.age_s_BH).to(device),
             )
             scores_BN = mixed_logits(user, table_ND).cpu()
+            if not scores_BN.isfinite().all():
+                raise CommandError("the training diverged: a score is no number; lower training.learning_rate")
             _mask_seen(scores_BN, data, targets, chosen)
             target_B1 = torch.from_numpy(data.rows[targets.events[chosen]]).unsqueeze(1)
             ranks_T[chosen] = ranks_of(scores_BN, target_B1).numpy()

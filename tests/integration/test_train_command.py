@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 
 from model_export.__main__ import main
 from model_export.errors import CommandError
+from model_export.run_directory import RunDirectory
 from model_export.training.trained_run import load_trained_run
 
 ROOT = Path(__file__).parents[2]
@@ -198,3 +199,54 @@ def test_a_folder_with_other_files_is_refused(data, tmp_path, capsys):
     (run / "notes.txt").write_text("mine")
     (run / "model.safetensors").unlink()
     assert main(command(data, run, config)[3:]) == 0
+
+
+@pytest.fixture
+def changed_data(data, tmp_path):
+    """The data with one more event."""
+    folder = tmp_path / "changed"
+    folder.mkdir()
+    events = pq.read_table(data / "interactions.parquet")
+    pq.write_table(pa.concat_tables([events, events.slice(0, 1)]), folder / "interactions.parquet")
+    pq.write_table(pq.read_table(data / "items.parquet"), folder / "items.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("unfinished", [False, True], ids=["complete", "unfinished"])
+def test_other_data_does_not_go_with_a_run(unfinished, data, changed_data, tmp_path, capsys):
+    """Neither is a run of yesterday's data taken for one of today's, nor is it gone on with."""
+    run, config = tmp_path / "run", config_file(tmp_path, epochs=1)
+    assert main(command(data, run, config)[3:]) == 0
+    if unfinished:
+        (run / "model.safetensors").unlink()
+    assert main(command(changed_data, run, config)[3:]) == 2
+    assert f"on other data than {changed_data} has now; name another folder" in capsys.readouterr().err
+
+
+def test_another_configuration_is_not_taken_for_a_complete_run(data, tmp_path, capsys):
+    """The setting that differs is named."""
+    run = tmp_path / "run"
+    assert main(command(data, run, config_file(tmp_path, epochs=1))[3:]) == 0
+    assert main([*command(data, run, config_file(tmp_path, epochs=1))[3:], "--seed", "5"]) == 2
+    assert "holds a complete run with another configuration (seed is 5 here and 1 there)" in capsys.readouterr().err
+
+
+def test_two_trainings_do_not_share_a_folder(data, tmp_path, capsys):
+    """The second is refused while the first is at work."""
+    run, config = tmp_path / "run", config_file(tmp_path, epochs=1)
+    with RunDirectory(run).locked():
+        assert main(command(data, run, config)[3:]) == 2
+    assert "another training is at work in" in capsys.readouterr().err
+    assert main(command(data, run, config)[3:]) == 0
+
+
+def test_users_with_two_events_leave_nothing_to_ask(tmp_path, capsys):
+    """Without a validation question no number of epochs could be chosen; nothing is written."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    events = {"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"], "action": ["view"] * 3, "timestamp": [1, 2, 3]}
+    pq.write_table(pa.table({**events, "rating": pa.nulls(3, pa.float32())}), folder / "interactions.parquet")
+    pq.write_table(pa.table({"item_id": ["x", "y"], "text": ["x", "y"]}), folder / "items.parquet")
+    assert main(command(folder, tmp_path / "run", config_file(tmp_path, epochs=1))[3:]) == 2
+    assert "has no validation question, expected users with three events or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

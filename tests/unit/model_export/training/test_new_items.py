@@ -72,3 +72,16 @@ def test_a_model_of_texts_alone_has_nothing_to_raise(model, material):
 def test_without_validation_targets_nothing_is_raised(model, material):
     """There is nothing to measure the price with."""
     assert affordable_boost(model, material.data, material.split.validation.take(slice(0, 0))) == 0.0
+
+
+def test_nothing_is_raised_where_no_list_is_right(material, model):
+    """If no answer is among the first ten anyway, known items lose nothing by any boost: that proves nothing."""
+    with torch.no_grad():
+        model.items.popularity.zero_()
+        model.items.delta.zero_()
+        model.items.adaptor.weight.zero_()
+        model.items.adaptor.bias.zero_()
+    told = []
+    boost = affordable_boost(model, material.data, material.split.validation, note=told.append)
+    assert boost == 0.0
+    assert "not raised" in told[0]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from model_export.errors import CommandError
 from model_export.training.building import build_ranker
 from model_export.training.validation import Validation, hit_rate_at, masked_ranks, ndcg_at
 from tests.unit.model_export.training.small_material import small_config, small_material
@@ -61,3 +63,12 @@ def test_no_targets_measure_0():
     """Data without a user of three events can still be trained on."""
     none = MATERIAL.split.validation.take(slice(0))
     assert Validation(MATERIAL.data, none, 5).measure(ranker()) == {"NDCG@10": 0.0, "HR@10": 0.0}
+
+
+def test_scores_that_are_no_numbers_are_no_ranks():
+    """A training that diverged is an error; NaN would otherwise be the best rank there is."""
+    model = ranker()
+    with torch.no_grad():
+        model.items.popularity[3] = torch.nan
+    with pytest.raises(CommandError, match="the training diverged"):
+        masked_ranks(model, MATERIAL.data, MATERIAL.split.test)
