@@ -12,7 +12,7 @@ from app.errors import BundleError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 
 def sign_manifest(bundle: Path, private_key: Path) -> None:
@@ -25,19 +25,28 @@ def sign_manifest(bundle: Path, private_key: Path) -> None:
     Raises:
         BundleError: If the key cannot be read or is of another kind.
     """
+    signature = read_private_key(private_key).sign((bundle / MANIFEST_FILE).read_bytes())
+    (bundle / SIGNATURE_FILE).write_bytes(base64.b64encode(signature) + b"\n")
+
+
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """Return the Ed25519 private key of a PEM file without a password.
+
+    Raises:
+        BundleError: If it cannot be read or is of another kind.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        key = load_pem_private_key(private_key.read_bytes(), password=None)
+        key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        message = f"the private key {private_key} cannot be read: {error}"
+        message = f"the private key {path} cannot be read: {error}"
         raise BundleError(message) from error
     if not isinstance(key, Ed25519PrivateKey):
-        message = f"the private key {private_key} is {type(key).__name__}, expected an Ed25519 key"
+        message = f"the private key {path} is {type(key).__name__}, expected an Ed25519 key"
         raise BundleError(message)
-    signature = key.sign((bundle / MANIFEST_FILE).read_bytes())
-    (bundle / SIGNATURE_FILE).write_bytes(base64.b64encode(signature) + b"\n")
+    return key
 
 
 def read_public_key(path: Path) -> Ed25519PublicKey:

@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, help="evaluate this bundle through the class that serves, on --data")
     parser.add_argument("--split", choices=("test", "validation"), default="test", help="which questions (test)")
     parser.add_argument(
-        "--division", choices=SPLIT_NAMES, default=LEAVE_ONE_OUT, help="how --data is divided (a run knows its own)"
+        "--division",
+        choices=SPLIT_NAMES,
+        help=f"how --data is divided (a bundle's own, else {LEAVE_ONE_OUT}; a run knows its own)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers, one object a model")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the report (RUN/evaluation)")
@@ -80,14 +82,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _over_impressions(arguments: argparse.Namespace, subject: Subject) -> dict[str, float]:
     """Return and print the metrics of the run's model over impressions, as the news field reports them."""
+    from model_export.data.splits import events_before
     from model_export.evaluation.impression_file import RunImpressionScorer, read_impressions
     from model_export.evaluation.impressions import impression_metrics
     from model_export.training.trained_run import load_trained_run
 
     if not arguments.run or subject.data_folder is None:
         raise CommandError("--impressions needs --run, a run on data that has impressions")
-    scorer = RunImpressionScorer(load_trained_run(arguments.run[0]).model)
-    found = impression_metrics(scorer, read_impressions(subject.data_folder, subject.data, arguments.impressions))
+    run = load_trained_run(arguments.run[0])
+    ends_U = run.split.refit_ends if run.config.training.refit else run.split.train_ends
+    after_ms = int(run.data.timestamps_ms[events_before(run.data, ends_U)].max())
+    impressions = read_impressions(subject.data_folder, subject.data, arguments.impressions, after_ms=after_ms)
+    found = impression_metrics(RunImpressionScorer(run.model), impressions)
     print(f"{found.impressions} impressions of {arguments.impressions}: AUC {found.auc:.4f}, MRR {found.mrr:.4f}, "
           f"nDCG@5 {found.ndcg_5:.4f}, nDCG@10 {found.ndcg_10:.4f}")  # fmt: skip
     return asdict(found)
@@ -100,6 +106,11 @@ def _subject(arguments: argparse.Namespace) -> Subject:
         raise CommandError(
             f"--device is {arguments.device!r}, but only --run is scored there: expected none without it"
         )
+    for name in ("data", "bundle", "division"):
+        if arguments.run and getattr(arguments, name) is not None:
+            raise CommandError(
+                f"--{name} does not go with --run, which knows its data and is no bundle: name one of them"
+            )
     if arguments.bundle is not None:
         if arguments.data is None:
             raise CommandError("--bundle needs --data, the prepared data that its questions come from")
@@ -111,7 +122,7 @@ def _subject(arguments: argparse.Namespace) -> Subject:
         return subject_of_runs(arguments.run, test=arguments.split == "test", device=device)
     if arguments.data is None:
         raise CommandError("nothing to evaluate, expected --run, --bundle with --data, or --data alone")
-    return subject_of_data(arguments.data, arguments.division)
+    return subject_of_data(arguments.data, arguments.division or LEAVE_ONE_OUT)
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.contract.manifest import PRECISIONS
+from app.contract.manifest_rules import MAX_NAME_CHARACTERS, is_safe_file_name
+from app.contract.signature import read_private_key
+from model_export.errors import ExportError
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export; return 0."""
+    if not is_safe_file_name(arguments.name):
+        expected = f"1 to {MAX_NAME_CHARACTERS} of A-Z a-z 0-9 . _ + -"
+        raise ExportError(f"--name is {arguments.name[:MAX_NAME_CHARACTERS]!r}, expected {expected}")
+    if arguments.sign_key is not None:
+        read_private_key(arguments.sign_key)
     from model_export.onnx_export.certificate_table import certificate_table
     from model_export.onnx_export.exporter import ExportOptions, export_run
     from model_export.training.trained_run import load_trained_run
@@ -39,4 +47,5 @@ def run(arguments: argparse.Namespace) -> int:
     selected = load_trained_run(arguments.run, selected=True).model
     manifest = export_run(load_trained_run(arguments.run), selected, arguments.bundle, options)
     print(f"\n{certificate_table([manifest])}\npublished {manifest.name} {manifest.version} at {arguments.bundle}")
+    print(f"next: python -m app --bundle {arguments.bundle}")
     return 0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-3
 COMPARED: Final = "NDCG@10"
+FROM_MANIFEST: Final = "the bundle's manifest"
 _SHOWN: Final = ("HR@10", "NDCG@10", "MRR@10", "HR@20", "NDCG@20", "Accuracy")
 
 
@@ -42,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=count, metavar="N", help="only a seeded sample of the test users")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--bundle", type=Path, help="the bundle that is served, to compute offline lists")
-    parser.add_argument("--division", choices=SPLIT_NAMES, default=LEAVE_ONE_OUT, help="how the data is divided")
+    parser.add_argument(
+        "--division", choices=SPLIT_NAMES, help=f"how the data is divided (that of --bundle, else {LEAVE_ONE_OUT})"
+    )
     parser.add_argument("--inline-history", action="store_true", help="send histories in the rank requests")
     parser.add_argument(
         "--kept-events", type=count, default=200, help="the service's SEQRANK_HISTORY_KEPT_EVENTS (200)"
@@ -64,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
     from model_export.evaluation.replay_plan import metrics_of_places
 
     plan = _plan(arguments)
-    questions = _questions(arguments)
-    bundle = _bundle(arguments, questions)
+    bundle = _bundle(arguments)
+    questions = _questions(arguments, bundle)
     info, replayed = asyncio.run(_replay(arguments, plan, questions, bundle))
     result: dict[str, Any] = {
         "questions": len(questions),
@@ -100,10 +103,17 @@ def _plan(arguments: argparse.Namespace) -> ReplayPlan:
     )
 
 
-def _questions(arguments: argparse.Namespace) -> Questions:
+def _questions(arguments: argparse.Namespace, bundle: Bundle | None) -> Questions:
+    """Return the questions, divided off as for the bundle's training where it is known."""
+    from model_export.evaluation.bundle_scorer import require_same_shop
     from model_export.evaluation.questions import Questions
+    from model_export.evaluation.subject import division_of
 
-    data, split = split_by_name(read_dataset(arguments.data), arguments.division)
+    data, division = read_dataset(arguments.data), arguments.division or LEAVE_ONE_OUT
+    if bundle is not None:
+        require_same_shop(bundle, data)
+        division = division_of(bundle.manifest, data, arguments.division)
+    data, split = split_by_name(data, division)
     questions = Questions.of(data, split.test)
     if not len(questions):
         raise CommandError("the data holds nothing to ask, expected users with at least three events")
@@ -113,16 +123,13 @@ def _questions(arguments: argparse.Namespace) -> Questions:
     return questions
 
 
-def _bundle(arguments: argparse.Namespace, questions: Questions) -> Bundle | None:
+def _bundle(arguments: argparse.Namespace) -> Bundle | None:
     """Open the bundle that offline lists are computed with, if one is named."""
     if arguments.bundle is None:
         return None
     from app.inference.bundle import open_bundle
-    from model_export.evaluation.bundle_scorer import require_same_shop
 
-    bundle = open_bundle(arguments.bundle)
-    require_same_shop(bundle, questions.data)
-    return bundle
+    return open_bundle(arguments.bundle)
 
 
 async def _replay(
@@ -138,7 +145,7 @@ async def _replay(
         await require_same_shop_served(client, info, questions.data)
         if bundle is not None:
             require_served(info, bundle.manifest)
-        with tqdm(total=len(questions), unit="user", desc="replay") as bar:
+        with tqdm(total=len(questions), unit="user", desc="replay", disable=None) as bar:
             try:
                 return info, await client.replay(questions, plan, bar.update)
             except* CommandError as errors:
@@ -163,7 +170,7 @@ def _offline(  # noqa: PLR0917 -- told apart by their types
         found = metrics_of_places(places_T, plan.top_k)
         return {"offline": found, "offline_source": "the bundle, same questions", "other_place": other}
     if plan.is_plain and arguments.users is None and COMPARED in info.get("metrics", {}):
-        return {"offline": info["metrics"], "offline_source": "the bundle's manifest"}
+        return {"offline": info["metrics"], "offline_source": FROM_MANIFEST}
     return {"offline_source": "nothing: --bundle is needed for a sample of users or for list rules"}
 
 
@@ -201,6 +208,8 @@ def _verdict(result: dict[str, Any]) -> int:
     print(
         f"{COMPARED}: online and offline differ by {difference:.6f}, {'within' if agrees else 'MORE THAN'} {TOLERANCE}"
     )
+    if not agrees and result["offline_source"] == FROM_MANIFEST:
+        print("if the bundle was trained with another --split, name it with --division, or the bundle with --bundle")
     return 0 if agrees else 1
 
 

@@ -59,6 +59,8 @@ class Split:
     Attributes:
         name: ``leave-one-out``, ``temporal`` or ``cold``.
         train_ends: ``int64[U]``: user u trains on ``user_offsets[u] : train_ends[u]``.
+        refit_ends: ``int64[U]``: the same for a model that is asked with the test set, which may know the time of the
+            validation too: everything before the test.
         validation: What early stopping and every choice looks at.
         test: What is reported.
         cold_rows: ``int64[n]`` ascending item rows that training must not know of: they are in no training history, no
@@ -67,6 +69,7 @@ class Split:
 
     name: str
     train_ends: Int64Array
+    refit_ends: Int64Array
     validation: Targets
     test: Targets
     cold_rows: Int64Array = dataclasses.field(default_factory=lambda: NO_ROWS)
@@ -98,11 +101,13 @@ def leave_one_out(data: Dataset) -> Split:
     """Hold out each user's last event as test and the one before as validation."""
     starts, ends = data.user_offsets[:-1], data.user_offsets[1:]
     held = np.flatnonzero(ends - starts >= MIN_EVENTS_TO_HOLD_OUT)
-    train_ends = ends.copy()
+    train_ends, refit_ends = ends.copy(), ends.copy()
     train_ends[held] -= 2
+    refit_ends[held] -= 1
     return Split(
         name=LEAVE_ONE_OUT,
         train_ends=train_ends,
+        refit_ends=refit_ends,
         validation=Targets(events=ends[held] - 2, history_ends=ends[held] - 2, users=held),
         test=Targets(events=ends[held] - 1, history_ends=ends[held] - 1, users=held),
     )
@@ -112,7 +117,8 @@ def temporal(data: Dataset, *, validation_fraction: float = 0.1, test_fraction: 
     """Cut all users at the same two moments; a user's first event after a cut is predicted from all before the cut.
 
     The test cut leaves the latest ``test_fraction`` of all events after it, the validation cut ``validation_fraction``
-    more. Training ends at the validation cut. Users without an event before a cut give no target for it.
+    more. Training ends at the validation cut, a refit at the test cut. Users without an event before a cut give no
+    target for it.
 
     Args:
         data: With real timestamps (see `model_export.data.statistics`), or the cut means nothing.
@@ -135,6 +141,7 @@ def temporal(data: Dataset, *, validation_fraction: float = 0.1, test_fraction: 
     return Split(
         name=TEMPORAL,
         train_ends=_ends_before(data, validation_cut_ms),
+        refit_ends=_ends_before(data, test_cut_ms),
         validation=_first_after(data, validation_cut_ms, before_ms=test_cut_ms),
         test=_first_after(data, test_cut_ms, before_ms=int(in_order[-1]) + 1),
     )
@@ -168,6 +175,7 @@ def cold_items(data: Dataset, *, share: float = COLD_ITEM_SHARE, seed: int = COL
     split = Split(
         name=COLD,
         train_ends=kept_before[warm_split.train_ends],
+        refit_ends=kept_before[warm_split.refit_ends],
         validation=_moved(validation, kept_before),
         test=_moved(warm_split.test, kept_before),
         cold_rows=cold_rows,

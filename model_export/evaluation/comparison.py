@@ -89,11 +89,12 @@ def _bounds(values_T: FloatArray) -> list[float]:
     return [found.low, found.high]
 
 
-def _difference_json(found: Difference) -> dict[str, float]:
+def _difference_json(found: Difference) -> dict[str, float | None]:
+    """Return a difference as JSON, which has no infinity: against a rival at 0 there is no relative one."""
     return {
         "difference": found.difference.mean,
         "low": found.difference.low,
         "high": found.difference.high,
-        "relative": found.relative,
+        "relative": found.relative if np.isfinite(found.relative) else None,
         "p_value": found.p_value,
     }

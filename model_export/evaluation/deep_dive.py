@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from model_export.evaluation.baselines.interactions import ends_before_test, ends_before_validation
 from model_export.evaluation.calibration_fit import Reliability, fit_calibration, reliability, scored_pairs
 from model_export.evaluation.comparison import ORACLE, OURS, Answers
 from model_export.evaluation.diversity_curve import DiversityPoint, diversity_curve
@@ -95,7 +94,7 @@ def deep_dive(
         return DeepDive(slices)
     ours = scorers[OURS]
     print("diversity and calibration ...", flush=True)
-    fitting, checking = _calibration_questions(subject, questions)
+    fitting, checking = calibration_questions(subject, questions)
     calibration = fit_calibration(scored_pairs(subject.unaware_of_validation or ours, fitting))
     pairs = scored_pairs(ours, checking, seed=1)
     return DeepDive(
@@ -119,7 +118,7 @@ def _slices(
     subject: Subject, questions: Questions, answers: list[Answers], *, validation_is_known: bool
 ) -> dict[str, dict[str, list[SliceResult]]]:
     shown = _ours_and_best_rivals(answers)
-    ends_U = (ends_before_test if validation_is_known else ends_before_validation)(subject.split)
+    ends_U = subject.split.refit_ends if validation_is_known else subject.split.train_ends
     kinds = {
         "By length of the history": by_history_length(questions),
         "By popularity of the answer": by_answer_popularity(questions, ends_U),
@@ -158,11 +157,15 @@ def _cold(
     return found
 
 
-def _calibration_questions(subject: Subject, questions: Questions) -> tuple[Questions, Questions]:
-    """Return what to fit on (validation) and what to check on: the questions, or on validation its other half."""
+def calibration_questions(subject: Subject, questions: Questions) -> tuple[Questions, Questions]:
+    """Return what to fit on and what to check on, never the same.
+
+    Those are validation questions that are not asked, and what is asked; halves of the latter where all are asked.
+    """
     validation = Questions.of(subject.data, subject.split.validation)
-    if not len(validation) or questions.targets is not subject.split.validation:
-        return (validation if len(validation) else questions), questions
-    halves = np.random.default_rng(3).permutation(len(validation))
-    middle = len(validation) // 2
-    return validation.subset(np.sort(halves[:middle])), validation.subset(np.sort(halves[middle:]))
+    others = validation.subset(np.flatnonzero(~np.isin(validation.targets.events, questions.targets.events)))
+    if len(others):
+        return others, questions
+    halves = np.random.default_rng(3).permutation(len(questions))
+    middle = len(questions) // 2
+    return questions.subset(np.sort(halves[:middle])), questions.subset(np.sort(halves[middle:]))

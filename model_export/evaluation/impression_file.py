@@ -26,25 +26,40 @@ _MS_A_STEP = 1000
 """Impressions know the order of a history, not its times: one second a step, as `prepare` dates those clicks."""
 
 
-def read_impressions(folder: Path, data: Dataset, part: str) -> Iterator[Impression]:
-    """Yield the labelled impressions of one part (``train``, ``dev``), in file order.
+def read_impressions(folder: Path, data: Dataset, part: str, *, after_ms: int) -> Iterator[Impression]:
+    """Yield the labelled impressions of one part (``train``, ``dev``) that training cannot know of, in file order.
 
     Items that the data does not have leave histories and candidates.
 
+    Args:
+        folder: What ``prepare --format mind`` wrote.
+        data: Read from there.
+        part: Name of the folder in the raw data.
+        after_ms: When the last event happened that the model was trained on. `prepare` makes events of the clicks in
+            impressions, so a model may have been trained on the clicks of earlier ones.
+
     Raises:
-        DataError: If the folder has no impressions, or none of this part.
+        DataError: If the folder has no impressions, or none of this part that is late enough.
     """
     path = folder / columns.IMPRESSIONS_FILE
     if not path.exists():
         raise DataError(f"{folder} has no {columns.IMPRESSIONS_FILE}: its format does not say what was shown together")
     row_of_id = {item_id: row for row, item_id in enumerate(data.item_ids(), start=1)}
-    found = False
+    earlier = found = 0
     for batch in pq.ParquetFile(path).iter_batches(_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             if row[PART] != part or None in row[CLICKED]:
                 continue
-            found = True
+            if row[columns.TIMESTAMP] <= after_ms:
+                earlier += 1
+                continue
+            found += 1
             yield _impression(row, row_of_id)
+    if earlier and not found:
+        raise DataError(
+            f"all {earlier} labelled impressions of part {part!r} are from before the last event that was trained on, "
+            "so the model may know their clicks; train with --split temporal"
+        )
     if not found:
         raise DataError(f"{path} has no labelled impression of part {part!r}")
 

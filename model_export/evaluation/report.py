@@ -13,6 +13,7 @@ from model_export.evaluation.tables import (
     list_table,
     markdown_table,
     ranking_table,
+    share,
     significance_table,
     slice_table,
 )
@@ -63,7 +64,7 @@ def _opening(evaluation: Evaluation) -> str:
         lines.append(
             f"**In {ours['HR@10']:.1%} of the cases the item that came next is among our first ten.** The best "
             f"baseline ({best}) has {rivals[best]['HR@10']:.1%}. In NDCG@10, which also counts how far up it stands, "
-            f"ours is {against['relative']:+.0%} ({sure}, p = {against['p_value']:.4f})."
+            f"ours is {share(against['relative'])} ({sure}, p = {against['p_value']:.4f})."
         )
     if ours and ORACLE in evaluation.models:
         lines.append(

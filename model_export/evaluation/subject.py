@@ -18,6 +18,7 @@ from model_export.evaluation.comparison import OURS
 from model_export.evaluation.oracle import Oracle
 
 if TYPE_CHECKING:
+    from app.contract.manifest import Manifest
     from app.contract.tensors import Float32Array, Int64Array
     from model_export.evaluation.scorers import CatalogScorer
 
@@ -94,22 +95,53 @@ def subject_of_runs(folders: list[Path], *, test: bool = True, device: str = "cp
     )
 
 
-def subject_of_bundle(bundle_folder: Path, data_folder: Path, split_name: str = LEAVE_ONE_OUT) -> Subject:
+def subject_of_bundle(bundle_folder: Path, data_folder: Path, split_name: str | None = None) -> Subject:
     """Open a bundle and the prepared data that it is asked about.
 
+    Args:
+        bundle_folder: What ``export`` wrote.
+        data_folder: What ``prepare`` wrote.
+        split_name: How the data is divided; None for `division_of`'s choice.
+
     Raises:
-        CommandError: If the bundle was made of other data.
+        CommandError: If the bundle has other items or actions, or was trained on this data divided in another way.
     """
     from app.inference.bundle import open_bundle
     from model_export.evaluation.bundle_scorer import BundleScorer, require_same_shop
 
     bundle = open_bundle(bundle_folder)
-    data, split = split_by_name(read_dataset(data_folder), split_name)
+    whole = read_dataset(data_folder)
+    data, split = split_by_name(whole, division_of(bundle.manifest, whole, split_name))
     require_same_shop(bundle, data)
     scorer = BundleScorer(bundle.ranker, history_length=bundle.manifest.history_length, name=OURS)
     note = f"bundle {bundle.manifest.name} {bundle.manifest.version}, {bundle.manifest.precision}"
+    if not was_trained_on(bundle.manifest, whole):
+        note += "; trained on other data, of which it may know some answers"
     vectors_ND = np.asarray(bundle.item_table, np.float32)
     return Subject(data, split, [scorer], note, vectors_ND, "our item vectors", data_folder)
+
+
+def was_trained_on(manifest: Manifest, data: Dataset) -> bool:
+    """Return whether a bundle was trained on exactly this data."""
+    return manifest.training_data.get("fingerprint") == data.fingerprint
+
+
+def division_of(manifest: Manifest, data: Dataset, asked_for: str | None) -> str:
+    """Return how the questions for a bundle are divided off: as its training did, where this is the training's data.
+
+    Args:
+        manifest: The bundle's.
+        data: Where the questions come from.
+        asked_for: A split's name, or None for whichever is right.
+
+    Raises:
+        CommandError: If another split than the training's is asked for: the bundle knows some of its answers.
+    """
+    own = str(manifest.training_data.get("split", LEAVE_ONE_OUT)) if was_trained_on(manifest, data) else None
+    if own is not None and asked_for not in (None, own):
+        message = f"--division is {asked_for}, but the bundle was trained with --split {own}"
+        raise CommandError(f"{message} and knows some of those answers, expected {own} or nothing")
+    return asked_for or own or LEAVE_ONE_OUT
 
 
 def oracle_of(subject: Subject) -> Oracle | None:

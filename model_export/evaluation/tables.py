@@ -72,7 +72,7 @@ def significance_table(result: dict[str, Any]) -> str:
         real = "yes" if found["p_value"] < SURE else "not shown"
         bounds = f"{found['low']:+.4f}..{found['high']:+.4f}"
         rows.append(
-            [rival, f"{found['difference']:+.4f}", bounds, f"{found['relative']:+.0%}", f"{found['p_value']:.4f}", real]
+            [rival, f"{found['difference']:+.4f}", bounds, share(found["relative"]), f"{found['p_value']:.4f}", real]
         )
     return markdown_table(header, rows)
 
@@ -93,6 +93,15 @@ def slice_table(results: dict[str, list[SliceResult]]) -> str:
             ]
         )
     return markdown_table(header, rows)
+
+
+def share(relative: float | None) -> str:
+    """Return a relative difference in percent; against 0 there is none.
+
+    >>> share(0.25), share(None)
+    ('+25%', 'against 0')
+    """
+    return "against 0" if relative is None else f"{relative:+.0%}"
 
 
 def _number(value: float, digits: int = 4) -> str:

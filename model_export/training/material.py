@@ -46,12 +46,7 @@ class TrainingMaterial:
 
     def ends(self, phase: str) -> Int64Array:
         """Return ``int64[U]``: up to which event each user is trained on."""
-        ends = self.split.train_ends.copy()
-        if phase == REFIT:
-            for held in (self.split.validation, self.split.test):
-                np.maximum.at(ends, held.users, held.history_ends)
-            np.maximum.at(ends, self.split.validation.users, self.split.validation.events + 1)
-        return ends
+        return self.split.refit_ends if phase == REFIT else self.split.train_ends
 
     def training_events(self, phase: str) -> Int64Array:
         """Return ``int64[V]``, the indices of the events that are trained on, ascending."""

@@ -54,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     items = {"item_id": [f"i{item}" for item in range(30)], "text": [f"old shoes {item}" for item in range(30)]}
     pq.write_table(pa.table(items), folder / "items.parquet")
     shown = [
-        {"part": "dev", "impression_id": str(n), "user_id": "u1", "timestamp": 1_600_000_000_000,
+        {"part": "dev", "impression_id": str(n), "user_id": "u1", "timestamp": 1_900_000_000_000,
          "history": ["i1", "i2"][: n % 3], "candidates": ["i3", "i4", "i5"], "clicked": [True, False, False]}
         for n in range(6)
     ]  # fmt: skip
@@ -119,3 +119,27 @@ def test_impressions_are_measured(run: Path, tmp_path: Path, capsys: pytest.Capt
     assert found["impressions"] == 6
     assert 0 <= found["auc"] <= 1
     assert "6 impressions of dev" in capsys.readouterr().out
+
+
+def test_impressions_from_before_the_end_of_training_are_refused(
+    run: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run's training knows clicks of that time, so nothing honest can be measured."""
+    shown = pq.read_table(data / "impressions.parquet")
+    early = shown.set_column(3, "timestamp", pa.array([1_600_000_000_000] * len(shown)))
+    pq.write_table(early, data / "impressions.parquet")
+    try:
+        assert main(["evaluate", "--run", str(run), "--baselines", "none", "--impressions", "dev"]) == 2
+    finally:
+        pq.write_table(shown, data / "impressions.parquet")
+    assert "train with --split temporal" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--data", "--bundle", "--division"])
+def test_what_a_run_knows_itself_is_not_given_beside_it(
+    option: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of the two would be ignored."""
+    value = "temporal" if option == "--division" else str(run)
+    assert main(["evaluate", "--run", str(run), option, value]) == 2
+    assert f"{option} does not go with --run" in capsys.readouterr().err

@@ -30,6 +30,9 @@ def test_no_target_is_seen_in_training_or_in_its_own_history(name: str, users: l
     starts, ends = data.user_offsets[:-1], data.user_offsets[1:]
     assert (starts <= split.train_ends).all()
     assert (split.train_ends <= ends).all()
+    assert (split.train_ends <= split.refit_ends).all()
+    assert (split.refit_ends[split.validation.users] > split.validation.events).all()
+    assert (split.refit_ends[split.test.users] == split.test.history_ends).all()
     for targets in (split.validation, split.test):
         assert (targets.events >= targets.history_ends).all()
         assert (targets.events >= split.train_ends[targets.users]).all()

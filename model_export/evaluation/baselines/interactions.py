@@ -12,24 +12,7 @@ from model_export.data.splits import events_before
 if TYPE_CHECKING:
     from app.contract.tensors import Int64Array
     from model_export.data.dataset import Dataset
-    from model_export.data.splits import Split
     from model_export.evaluation.questions import Questions
-
-
-def ends_before_validation(split: Split) -> Int64Array:
-    """Return ``int64[U]``: where each user's events end that a model asked with the validation set may know."""
-    return split.train_ends
-
-
-def ends_before_test(split: Split) -> Int64Array:
-    """Return ``int64[U]``: where each user's events end that a model asked with the test set may know.
-
-    These are training and validation events: what a shop knows on the day, and what our own refit trains on.
-    """
-    ends = split.train_ends.copy()
-    np.maximum.at(ends, split.validation.users, split.validation.events + 1)
-    np.maximum.at(ends, split.test.users, split.test.history_ends)
-    return ends
 
 
 def user_item_matrix(data: Dataset, ends_U: Int64Array) -> sparse.csr_array:

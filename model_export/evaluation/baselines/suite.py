@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from model_export.evaluation.baselines.ease import MOST_ITEMS, Ease
-from model_export.evaluation.baselines.interactions import ends_before_test, ends_before_validation
 from model_export.evaluation.baselines.item_knn import ItemKnn
 from model_export.evaluation.baselines.matrix_factorisation import MatrixFactorisation
 from model_export.evaluation.baselines.popularity import Popularity
@@ -94,7 +93,7 @@ def baselines_for(data: Dataset) -> tuple[Baseline, ...]:
 
 def fit_for_validation(baseline: Baseline, data: Dataset, split: Split) -> FittedBaseline:
     """Fit on the training events with the settings that win on (a seeded sample of) the validation set."""
-    ends_U = ends_before_validation(split)
+    ends_U = split.train_ends
     if len(baseline.grid) == 1:
         return FittedBaseline(baseline.fit(data, ends_U, **baseline.grid[0]), baseline.grid[0])
     questions = Questions.of(data, split.validation)
@@ -117,4 +116,4 @@ def fit_for_validation(baseline: Baseline, data: Dataset, split: Split) -> Fitte
 def fit_for_test(baseline: Baseline, data: Dataset, split: Split) -> FittedBaseline:
     """Fit on training and validation events with the settings that won on validation, like our own refit."""
     settings = baseline.grid[0] if len(baseline.grid) == 1 else fit_for_validation(baseline, data, split).settings
-    return FittedBaseline(baseline.fit(data, ends_before_test(split), **settings), settings)
+    return FittedBaseline(baseline.fit(data, split.refit_ends, **settings), settings)

@@ -16,6 +16,7 @@ def test_leave_one_out_holds_out_the_last_two_events() -> None:
     """Users with fewer than three events are trained on whole."""
     split = leave_one_out(DATA)
     assert split.train_ends.tolist() == [2, 6, 7]
+    assert split.refit_ends.tolist() == [3, 6, 8]
     assert split.validation.events.tolist() == [2, 7]
     assert split.test.events.tolist() == [3, 8]
     assert split.test.users.tolist() == [0, 2]
@@ -27,6 +28,7 @@ def test_temporal_predicts_the_first_event_after_a_cut() -> None:
     split = temporal(DATA, validation_fraction=0.2, test_fraction=0.34)
     # nine events in time order: 10 15 20 30 | 40 | 88 92 95 99: cuts at 40 and at 88
     assert split.train_ends.tolist() == [3, 5, 6]
+    assert split.refit_ends.tolist() == [3, 5, 7]
     assert split.validation.events.tolist() == []
     assert split.test.events.tolist() == [3, 5, 7]
     assert split.test.history_ends.tolist() == [3, 5, 7]

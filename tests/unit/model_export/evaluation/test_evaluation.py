@@ -8,10 +8,14 @@ import pytest
 from model_export.__main__ import main
 from model_export.errors import CommandError
 from model_export.evaluation.best_first import rescored
-from model_export.evaluation.comparison import OURS
+from model_export.evaluation.comparison import OURS, Answers, as_json
+from model_export.evaluation.deep_dive import calibration_questions
 from model_export.evaluation.evaluation import EvaluationOptions, evaluate
+from model_export.evaluation.questions import Questions
+from model_export.evaluation.ranks import Ranks
 from model_export.evaluation.report import write_report
 from model_export.evaluation.subject import Subject, text_vectors
+from model_export.evaluation.tables import significance_table
 
 
 class GroupScorer:
@@ -101,3 +105,27 @@ def test_a_device_that_does_not_exist_is_refused(tmp_path, capsys):
     """With a run the device must be one."""
     assert main(["evaluate", "--run", str(tmp_path), "--device", "foo"]) == 2
     assert "the device is 'foo', expected auto, cpu, cuda or cuda:N" in capsys.readouterr().err
+
+
+def test_a_rival_at_0_leaves_valid_json() -> None:
+    """There is no relative difference to 0, and JSON has no infinity; the table says so."""
+    ranks = (Ranks(np.full(9, rank), np.full(9, rank), np.ones(9), np.ones((9, 20), np.int64)) for rank in (1, 99))
+    ours, rival = (Answers(name, [one]) for name, one in zip((OURS, "poor"), ranks, strict=True))
+    found = as_json(ours, np.ones((3, 2), np.float32), [rival])
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert "against 0" in significance_table(found)
+
+
+def test_probabilities_are_checked_on_other_questions_than_they_are_fitted_on(taste_shop) -> None:
+    """On test, on validation and on a sample of either, no question serves for both."""
+    data, split = taste_shop
+    subject = Subject(data, split, [], "", text_vectors(data), "words")
+    for questions in (
+        Questions.of(data, split.test),
+        Questions.of(data, split.validation),
+        Questions.of(data, split.validation.take(np.arange(20))),
+    ):
+        fitting, checking = calibration_questions(subject, questions)
+        assert len(fitting)
+        assert len(checking)
+        assert not set(fitting.targets.events.tolist()) & set(checking.targets.events.tolist())

@@ -3,7 +3,6 @@
 import numpy as np
 
 from model_export.data.splits import cold_items, leave_one_out
-from model_export.evaluation.baselines.interactions import ends_before_test
 from model_export.evaluation.baselines.popularity import Popularity
 from model_export.evaluation.questions import Questions
 from model_export.evaluation.slices import (
@@ -19,7 +18,7 @@ def test_slices_divide_the_questions(taste_shop) -> None:
     """Every question is in exactly one slice of each kind."""
     data, split = taste_shop
     questions = Questions.of(data, split.test)
-    for masks in (by_history_length(questions), by_answer_popularity(questions, ends_before_test(split))):
+    for masks in (by_history_length(questions), by_answer_popularity(questions, split.refit_ends)):
         assert np.sum(list(masks.values()), axis=0).tolist() == [1] * len(questions)
 
 
@@ -27,7 +26,7 @@ def test_an_answer_without_known_events_is_naturally_cold(make_dataset) -> None:
     """The slice of never seen items holds the answers that no known event has."""
     data = make_dataset([[1, 2, 3], [2, 1, 2], [1, 3, 4]], item_count=4)
     split = leave_one_out(data)
-    masks = by_answer_popularity(Questions.of(data, split.test), ends_before_test(split))
+    masks = by_answer_popularity(Questions.of(data, split.test), split.refit_ends)
     assert masks["never seen in training"].tolist() == [False, False, True]
 
 
@@ -41,7 +40,7 @@ def test_a_model_without_text_finds_no_cold_item(taste_shop) -> None:
     """Popularity ranks no item that it does not know among the first, and randomly among cold items nothing either."""
     data, _ = taste_shop
     thinned, split = cold_items(data, share=0.3)
-    scorer = Popularity.fit(thinned, ends_before_test(split))
+    scorer = Popularity.fit(thinned, split.refit_ends)
     warm, cold, among = cold_protocol(scorer, Questions.of(thinned, split.test), split.cold_rows)
     assert warm.hit_rate > 0
     assert (cold.hit_rate, among.hit_rate) == (0.0, 0.0)
@@ -68,6 +67,6 @@ def test_a_text_model_is_asked_among_cold_items(taste_shop) -> None:
 def test_cold_users_see_ever_more(taste_shop) -> None:
     """One row for 0, 1, 2, 5 and all visible events, each over all questions."""
     data, split = taste_shop
-    rows = cold_users(Popularity.fit(data, ends_before_test(split)), Questions.of(data, split.test))
+    rows = cold_users(Popularity.fit(data, split.refit_ends), Questions.of(data, split.test))
     assert [row.slice_name.split()[0] for row in rows] == ["0", "1", "2", "5", "all"]
     assert {row.questions for row in rows} == {300}

@@ -7,7 +7,7 @@ from model_export.data.splits import leave_one_out
 from model_export.errors import CommandError
 from model_export.evaluation.baselines import ease as ease_module
 from model_export.evaluation.baselines.ease import Ease
-from model_export.evaluation.baselines.interactions import ends_before_test, ends_before_validation, user_item_matrix
+from model_export.evaluation.baselines.interactions import user_item_matrix
 from model_export.evaluation.baselines.item_knn import ItemKnn
 from model_export.evaluation.baselines.matrix_factorisation import Weights, solve_vectors
 from model_export.evaluation.baselines.popularity import Popularity
@@ -24,8 +24,8 @@ def test_nothing_after_the_known_ends_is_counted(make_dataset) -> None:
     data = make_dataset([[1, 2, 3, 4], [1, 2]], item_count=4)
     split = leave_one_out(data)
     questions = Questions.of(data, split.test)
-    assert Popularity.fit(data, ends_before_validation(split)).scores(questions)[0].tolist() == [0, 2, 2, 0, 0]
-    assert Popularity.fit(data, ends_before_test(split)).scores(questions)[0].tolist() == [0, 2, 2, 1, 0]
+    assert Popularity.fit(data, split.train_ends).scores(questions)[0].tolist() == [0, 2, 2, 0, 0]
+    assert Popularity.fit(data, split.refit_ends).scores(questions)[0].tolist() == [0, 2, 2, 1, 0]
 
 
 def test_recent_popularity_halves(make_dataset) -> None:
