@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from prometheus_client.multiprocess import mark_process_dead
@@ -137,12 +138,20 @@ class Supervisor:
             worker.process.terminate()
         code = await worker.process.wait()
         del self._workers[index]
-        os.close(worker.told)
-        mark_process_dead(worker.process.pid, self._environment[MULTIPROCESS_DIR])  # type: ignore[no-untyped-call]
+        self._clear_up(worker)
         if code == UNUSABLE and not self._stopping.is_set() and not any(map(_serves, self._workers.values())):
             self._code = UNUSABLE
             self._stopping.set()
         return f"worker {worker.process.pid} ended with code {code}"
+
+    def _clear_up(self, worker: _Worker) -> None:
+        folder, pid = self._environment[MULTIPROCESS_DIR], worker.process.pid
+        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        if not _serves(worker):
+            # it has counted nothing, and each scrape would read its files: a thousand of them take a second
+            for file in Path(folder).glob(f"*_{pid}.db"):
+                file.unlink(missing_ok=True)
+        os.close(worker.told)
 
     async def _start(self) -> _Worker:
         told, tell = os.pipe()

@@ -158,7 +158,10 @@ class Metrics:
             return generate_latest(self.registry)
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
-        return generate_latest(everyone)
+        try:
+            return generate_latest(everyone)
+        except FileNotFoundError:  # of a worker that has just ended without having served
+            return generate_latest(everyone)
 
     def _answer_counter(self, route: str, status: int) -> Any:
         known = self._answers.get((route, status))

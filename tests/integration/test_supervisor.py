@@ -19,8 +19,10 @@ try:
 except FileExistsError:
     while not (folder / "told").exists():
         time.sleep(0.01)
+    (folder / f"counter_{os.getpid()}.db").touch()
     (folder / f"tried-{os.getpid()}").touch()
     sys.exit(2)
+(folder / f"counter_{os.getpid()}.db").touch()
 os.write(tell, b"1")
 (folder / "told").touch()
 time.sleep(60)
@@ -48,13 +50,15 @@ async def test_a_worker_that_cannot_serve_ends_everything(supervisor):
 
 
 async def test_a_worker_that_cannot_come_back_leaves_the_others_serving(supervisor, tmp_path):
-    """It is tried again and again, and the one that serves goes on until the signal."""
+    """It is tried again and again, the one that serves goes on until the signal, and only that one's numbers stay."""
     watched = supervisor(sys.executable, "-c", WORKER, str(tmp_path))
     running = asyncio.create_task(watched.run())
     await until(lambda: len(list(tmp_path.glob("tried-*"))) == 3 or running.done())
     assert not running.done()
+    (serving,) = (worker.process.pid for worker in watched._workers.values() if worker.serves)
     watched._on_signal()
     assert await running == 0
+    assert list(tmp_path.glob("*.db")) == [tmp_path / f"counter_{serving}.db"]
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again(supervisor, tmp_path, caplog):
