@@ -130,12 +130,14 @@ class FakeScorer:
         self.full = None
         self.asked = []
         self.weights = []
+        self.alone = []
         self.delay_s = 0.0
 
     async def score(self, history, candidate_rows_C, *, objective_weights_O, deadline_s, alone=False):
         assert deadline_s > time.monotonic() - 1
         self.asked.append(candidate_rows_C)
         self.weights.append(objective_weights_O)
+        self.alone.append(alone)
         await asyncio.sleep(self.delay_s)
         if self.error is not None:
             raise self.error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.ranking_house import House
@@ -34,3 +36,23 @@ async def test_seen_items_count_whatever_was_done_with_them(house):
     await house.click("i2", action="wave")
     ranking = await house.rank(["i1", "i2"], exclude_seen=True)
     assert (ranking.ids, ranking.history_used) == (["i1"], 0)
+
+
+async def test_a_list_of_the_whole_catalogue_may_be_longer_than_what_is_rescored(house):
+    """Five are scored in full by default, and as many as are asked for."""
+    assert len((await house.rank(None, top_k=8)).ids) == 8
+
+
+async def test_the_model_is_told_whether_another_request_is_under_way(house):
+    """Only a request that is alone may keep the event loop to itself; the next one, too, when that has ended."""
+    house.scorer.delay_s = 0.01
+    await asyncio.gather(house.rank(), house.rank())
+    await house.rank()
+    assert house.scorer.alone == [True, False, True]
+
+
+async def test_texts_take_half_of_the_time_at_most(house):
+    """What the encoder would still manage within the budget leaves the model too little."""
+    house.catalog.slow_texts_s = 0.3
+    ranking = await house.rank(["x", "i1"], texts={0: "blue shoes"}, timeout_s=0.4)
+    assert (ranking.ids, ranking.reasons) == (["i1", "x"], ["texts_unavailable"])
