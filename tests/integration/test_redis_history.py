@@ -152,6 +152,13 @@ async def test_the_log_forgets_what_is_older_than_its_retention(valkey_url):
     assert [fields.get(b"u") for _, fields in kept] == [b"x", b"ann"]
 
 
+async def test_a_log_of_few_entries_is_still_a_log(valkey_url):
+    """Fewer entries than there are partitions are not rounded down to none."""
+    async with opened_history(valkey_url, limits=HistoryLimits(log_events=10)) as history:
+        await history.append([event(1)])
+        assert await log_length(history) == 1
+
+
 async def test_the_log_is_bounded_by_length(valkey_url):
     """However many events come, the log stays near its length."""
     limits = HistoryLimits(kept_events=10, log_events=256 * 50)

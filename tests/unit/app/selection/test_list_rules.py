@@ -87,6 +87,18 @@ def test_diversity_reaches_no_further_than_the_pool() -> None:
     assert set(chosen.tolist()) <= set(np.argsort(-SCORES, kind="stable")[:100].tolist())
 
 
+def test_a_capped_list_looks_beyond_the_reranked_pool() -> None:
+    """Where the best 200 are of one brand, the list goes on with the others behind them."""
+
+    class OneBrandFirst(Facts):
+        def labels(self, column, positions_M):
+            return ["first" if position < 200 else f"other-{position}" for position in positions_M]
+
+    falling = -np.arange(300, dtype=np.float32)
+    chosen = list_positions(falling, ListRules(top_k=6, max_per={"brand": 2}), OneBrandFirst(300))
+    assert chosen.tolist() == [0, 1, 200, 201, 202, 203]
+
+
 def test_fewer_candidates_than_places() -> None:
     """Three candidates give a list of three under every rule."""
     rules = ListRules(top_k=20, diversity=0.5, strategy="sample", seed=1, max_per={"category": 9})
