@@ -23,7 +23,7 @@ class Wire(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.writes = []
-        self.closed = False
+        self.closed = self.aborted = False
 
     def write(self, data):
         """Remember."""
@@ -32,6 +32,10 @@ class Wire(asyncio.Transport):
     def close(self):
         """Remember."""
         self.closed = True
+
+    def abort(self):
+        """Remember."""
+        self.closed = self.aborted = True
 
     def is_closing(self):
         """Tell."""
@@ -52,9 +56,9 @@ async def at_once(scope, receive, send):
         await send({"type": "http.response.body", "body": b"done"})
 
 
-def connected(refuse=None):
-    """Return a protocol of `at_once` with its wire."""
-    config = uvicorn.Config(at_once, http=ShortProtocol, lifespan="off", log_config=None)
+def connected(refuse=None, app=at_once, **options):
+    """Return a protocol of an application with its wire."""
+    config = uvicorn.Config(app, http=ShortProtocol, lifespan="off", log_config=None, **options)
     config.load()
     state = ServerState()
     protocol, wire = ShortProtocol(config, state, {}, refuse=refuse), Wire()
