@@ -1,9 +1,14 @@
-"""Items that are added, changed or deleted while the service runs, as catalogue, storage and API hand them on."""
+"""Items that are added, changed or deleted while the service runs: as they are handed on, and as Redis keeps them."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.contract.event_log import KEY_PREFIX
 
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array
@@ -64,3 +69,38 @@ class ItemDescription:
     columns: dict[str, str]
     prior: float
     online: bool
+
+
+def items_key(*, prefix: str = KEY_PREFIX) -> str:
+    """Return the key of the hash in which Redis keeps the latest change of each item: item id -> `packed_item`.
+
+    >>> items_key()
+    'seqrank1:{items}:data'
+    """
+    return f"{prefix}:{{items}}:data"
+
+
+def packed_item(item: StoredItem) -> bytes:
+    """Return one change as bytes: the length of the JSON head in 4 bytes, the head, the float32 vector."""
+    head = json.dumps([item.text, item.columns, item.encoder, item.deleted]).encode()
+    vector = b"" if item.vector_D is None else np.ascontiguousarray(item.vector_D, dtype="<f4").tobytes()
+    return len(head).to_bytes(4, "little") + head + vector
+
+
+def unpacked_item(item_id: str, packed: bytes, *, version: int) -> StoredItem | None:
+    """Return a change from its bytes; None if they make no sense."""
+    length = int.from_bytes(packed[:4], "little")
+    try:
+        text, columns, encoder, deleted = json.loads(packed[4 : 4 + length])
+        vector = np.frombuffer(packed, dtype="<f4", offset=4 + length) if len(packed) > 4 + length else None
+    except (ValueError, TypeError):
+        return None
+    return StoredItem(
+        item_id=item_id,
+        text=text,
+        columns=columns,
+        encoder=encoder,
+        vector_D=None if vector is None else vector.astype(np.float32),
+        deleted=bool(deleted),
+        version=version,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.contract.event_log import KEY_PREFIX, LOG_PARTITIONS, hash_tag, log_key, partition_of
+from app.contract.online_items import items_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class KeyLayout:
     def __init__(self, *, prefix: str = KEY_PREFIX, user_secret: str = "") -> None:
         self._prefix = prefix
         self._secret = user_secret.encode()
-        self.items = f"{prefix}:{{items}}:data".encode()
+        self.items = items_key(prefix=prefix).encode()
         """Hash: item id -> packed change."""
         self.item_changes = f"{prefix}:{{items}}:changes".encode()
         """Sorted set: item id by the version of its latest change."""

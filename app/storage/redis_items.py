@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from app.contract.online_items import StoredItem
+from app.contract.online_items import packed_item, unpacked_item
 from app.storage.item_script import STORE_ITEMS_SCRIPT, STORE_ITEMS_SHA
 from app.storage.redis_failures import FAILURES
 from app.storage.script_runner import run_script
@@ -16,6 +13,7 @@ from app.storage.script_runner import run_script
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.contract.online_items import StoredItem
     from app.storage.connection import RedisConnection
     from app.storage.key_layout import KeyLayout
 
@@ -134,29 +132,3 @@ class RedisItems:
         for key in self._layout.catalog_versions():
             pipeline.set(key, version)
         await pipeline.execute()
-
-
-def packed_item(item: StoredItem) -> bytes:
-    """Return one change as bytes: the length of the JSON head in 4 bytes, the head, the float32 vector."""
-    head = json.dumps([item.text, item.columns, item.encoder, item.deleted]).encode()
-    vector = b"" if item.vector_D is None else np.ascontiguousarray(item.vector_D, dtype="<f4").tobytes()
-    return len(head).to_bytes(4, "little") + head + vector
-
-
-def unpacked_item(item_id: str, packed: bytes, *, version: int) -> StoredItem | None:
-    """Return a change from its bytes; None if they make no sense."""
-    length = int.from_bytes(packed[:4], "little")
-    try:
-        text, columns, encoder, deleted = json.loads(packed[4 : 4 + length])
-        vector = np.frombuffer(packed, dtype="<f4", offset=4 + length) if len(packed) > 4 + length else None
-    except (ValueError, TypeError):
-        return None
-    return StoredItem(
-        item_id=item_id,
-        text=text,
-        columns=columns,
-        encoder=encoder,
-        vector_D=None if vector is None else vector.astype(np.float32),
-        deleted=bool(deleted),
-        version=version,
-    )

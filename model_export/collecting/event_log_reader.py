@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import redis
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from app.contract.event_log import ACTION, EVENT_ID, ITEM, KEY_PREFIX, LOG_PARTITIONS, TIMESTAMP_MS, USER, log_key
+from model_export.collecting.service_redis import asked, open_redis, unreachable
 from model_export.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 PAGE: Final = 1000
 """Entries of one partition that one round trip fetches."""
-
-_CLUSTER_SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +80,13 @@ class EventLogReader:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = _open(url)
+        self._client = open_redis(url)
         self.damaged = self.missing = 0
         self.reached: dict[int, tuple[str, int]] = {}
         with self._client.pipeline(transaction=False) as pipeline:
             for partition in range(LOG_PARTITIONS):
                 pipeline.xinfo_stream(log_key(partition))
-            found = _asked(lambda: pipeline.execute(raise_on_error=False))
+            found = asked(lambda: pipeline.execute(raise_on_error=False))
         self._streams = {
             partition: _Stream.of(info) for partition, info in enumerate(found) if not _is_missing_or_raise(info)
         }
@@ -114,14 +112,14 @@ class EventLogReader:
         self._check_same_log(offsets)
         unread = {partition for partition, stream in self._streams.items() if stream.last is not None}
         while unread:
-            asked = sorted(unread)
+            partitions = sorted(unread)
             with self._client.pipeline(transaction=False) as pipeline:
-                for partition in asked:
+                for partition in partitions:
                     start = f"({offsets[partition]}" if partition in offsets else "-"
                     pipeline.xrange(log_key(partition), min=start, max=self._streams[partition].last, count=PAGE)
-                pages = _asked(pipeline.execute)
+                pages = asked(pipeline.execute)
             events: list[LoggedEvent] = []
-            for partition, page in zip(asked, pages, strict=True):
+            for partition, page in zip(partitions, pages, strict=True):
                 events += self._parsed(partition, page, positions)
                 if page:
                     offsets[partition] = page[-1][0].decode()
@@ -179,37 +177,10 @@ def _order(entry_id: str) -> tuple[int, int]:
     return int(milliseconds), int(number or 0)
 
 
-def _open(url: str) -> Any:
-    scheme = url.partition("://")[0]
-    try:
-        if scheme in _CLUSTER_SCHEMES:
-            return redis.RedisCluster.from_url(url.replace(scheme, _CLUSTER_SCHEMES[scheme], 1), protocol=2)
-        return redis.Redis.from_url(url, protocol=2)
-    except ValueError as error:
-        raise DataError(
-            "--redis is no URL of Redis, expected redis://, rediss://, redis+cluster:// or unix://"
-        ) from error
-    except (RedisError, RedisClusterException, OSError) as error:
-        raise _unreachable(error) from error
-
-
-def _asked(ask: Any) -> Any:
-    try:
-        return ask()
-    except (RedisError, RedisClusterException, OSError) as error:
-        raise _unreachable(error) from error
-
-
 def _is_missing_or_raise(info: Any) -> bool:
     """Tell whether there is no such stream; raise any other error."""
     if isinstance(info, ResponseError) and "no such key" in str(info):
         return True
     if isinstance(info, Exception):
-        raise _unreachable(info) from info
+        raise unreachable(info) from info
     return False
-
-
-def _unreachable(error: Exception) -> DataError:
-    return DataError(
-        f"the event log cannot be read from Redis ({type(error).__name__}); run the command again to go on"
-    )

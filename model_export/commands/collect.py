@@ -3,8 +3,8 @@ r"""Drain the service's event log to Parquet, each event exactly once.
 Writes OUTPUT/parts/*.parquet and OUTPUT/collected.json (what counts, and where to go on), then merges the parts into
 OUTPUT/interactions.parquet, which `prepare --format csv --input OUTPUT` reads. Run it again, as often as you like, at
 least once in the log's retention time: it goes on where it stopped, also after a kill. OUTPUT is a new folder or
-one that collect has written. With --bundle the items of that bundle are written beside it, so that a model can be
-trained from this folder alone.
+one that collect has written. With --bundle the items of that bundle are written beside it, with the texts that were
+added and changed online, so that a model can be trained from this folder alone.
 
 Example:
   python -m model_export collect --redis redis://localhost:6379/0 --output build/collected --bundle build/demo/bundle
@@ -20,7 +20,9 @@ import pyarrow.parquet as pq
 
 from app.contract.manifest import ITEMS_FILE
 from model_export.collecting.collected_folder import CollectedFolder
+from model_export.collecting.current_items import current_items, stored_items
 from model_export.collecting.event_log_reader import EventLogReader
+from model_export.collecting.service_redis import open_redis
 from model_export.data import columns
 from model_export.errors import DataError
 from model_export.option_values import whole_number
@@ -65,7 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             reader.close()
         merged = folder.merge()
+        if arguments.bundle is not None:
+            _write_items(arguments.bundle, arguments.output, arguments.redis)
         print(f"{merged}: {folder.events:,} events, {added:,} of them new")
+        print(f"next: python -m model_export prepare --format csv --input {arguments.output} --output DATA")
         if reader.damaged:
             print(f"{reader.damaged:,} entries of the log were left out: a field is missing or no number")
         if reader.missing:
@@ -73,8 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
                 f"{reader.missing:,} entries of the log were gone before they were collected: deleted with their "
                 "users, or trimmed: collect more often, or raise SEQRANK_EVENT_LOG_DAYS or SEQRANK_EVENT_LOG_ENTRIES"
             )
-    if arguments.bundle is not None:
-        _write_items(arguments.bundle, arguments.output)
     return 0
 
 
@@ -92,10 +95,18 @@ def _drain(reader: EventLogReader, folder: CollectedFolder, events_a_part: int) 
     return added
 
 
-def _write_items(bundle: Path, output: Path) -> None:
-    """Write the bundle's items without the columns that only a bundle has."""
+def _write_items(bundle: Path, output: Path, redis_url: str) -> None:
+    """Write the bundle's items as they are now, without the columns that only a bundle has."""
     items = pq.read_table(bundle / ITEMS_FILE)
-    kept = [name for name in items.column_names if name not in _BUNDLE_COLUMNS]
+    client = open_redis(redis_url)
+    try:
+        found = current_items(items.drop_columns(list(_BUNDLE_COLUMNS)), stored_items(client))
+    finally:
+        client.close()
     draft = output / f".{columns.ITEMS_FILE}.draft"
-    pq.write_table(items.select(kept), draft)
+    pq.write_table(found.table, draft)
     draft.replace(output / columns.ITEMS_FILE)
+    print(
+        f"{output / columns.ITEMS_FILE}: {found.table.num_rows:,} items, {found.added:,} added and {found.changed:,} "
+        f"changed online; {found.deleted:,} deleted ones are kept for their events"
+    )

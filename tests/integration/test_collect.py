@@ -12,9 +12,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from app.contract.online_items import StoredItem
+from app.storage.connection import RedisOptions, open_redis
+from app.storage.key_layout import KeyLayout
+from app.storage.redis_items import RedisItems
 from model_export.__main__ import main
 from model_export.data.dataset import read_dataset
 from tests.integration.opened_history import event, opened_history
@@ -239,3 +244,39 @@ async def test_a_run_that_was_killed_before_its_first_state_goes_on(valkey_url, 
     (tmp_path / "parts" / "part-000001.parquet").write_bytes(b"half")
     assert collect(valkey_url, tmp_path) == 0
     assert len(collected_ids(tmp_path)) == 10
+
+
+async def test_items_of_today_are_written_with_the_bundle_s(valkey_url, tmp_path, tiny_bundle, capsys):
+    """What was added and changed online is in the items, so that its events can be prepared; deleted items stay."""
+    async with open_redis(RedisOptions(url=valkey_url)) as opened:
+        changes = [
+            StoredItem("new-1", "walnut desk", {"category": "desks", "size": "9"}, "encoder", np.ones(4, np.float32)),
+            StoredItem("item-3", "changed text", {}, "encoder", np.ones(4, np.float32)),
+            StoredItem("item-4", "", {}, "encoder", None, deleted=True),
+            StoredItem("gone", "", {}, "encoder", None, deleted=True),
+        ]
+        await RedisItems(opened, layout=KeyLayout()).store(changes)
+    async with opened_history(valkey_url) as history:
+        await history.append([event(1, item="new-1"), event(2, item="item-3"), event(3, item="item-4")])
+    raw, data = tmp_path / "raw", tmp_path / "data"
+    assert collect(valkey_url, raw, "--bundle", str(tiny_bundle)) == 0
+    assert "1 added and 1 changed online; 1 deleted ones are kept" in capsys.readouterr().out
+    assert main(["prepare", "--format", "csv", "--input", str(raw), "--output", str(data)]) == 0
+    dataset = read_dataset(data)
+    before = pq.read_table(tiny_bundle / "items.parquet")
+    text_of = dict(zip(dataset.item_ids(), dataset.item_texts(), strict=True))
+    assert dataset.item_ids() == [*before.column("item_id").to_pylist(), "new-1"]
+    assert (text_of["new-1"], text_of["item-3"]) == ("walnut desk", "changed text")
+    assert text_of["item-4"] == before.column("text")[3].as_py()
+    assert dataset.items.column("category")[-1].as_py() == "desks"
+    assert len(dataset.rows) == 3
+
+
+async def test_items_of_a_cluster_are_written_too(cluster_url, tmp_path, tiny_bundle):
+    """The changes lie in one slot of the cluster."""
+    async with open_redis(RedisOptions(url=cluster_url)) as opened:
+        item = StoredItem("new-1", "walnut desk", {}, "encoder", np.ones(4, np.float32))
+        await RedisItems(opened, layout=KeyLayout()).store([item])
+    await log_events(cluster_url, range(5))
+    assert collect(cluster_url, tmp_path, "--bundle", str(tiny_bundle)) == 0
+    assert pq.read_table(tmp_path / "items.parquet").column("item_id").to_pylist()[-1] == "new-1"
