@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.api.serving import Observer, Service
 
 Lane: TypeAlias = "Callable[[bytes, body.Receive, float], Awaitable[Reply]]"
-"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of arrival -> reply."""
+"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of its arrival -> reply."""
 
 Refuse: TypeAlias = "Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]], int], Reply | None]"
 """Method, target, headers, and requests under way -> the reply that ends a request before it begins, or None."""
@@ -128,7 +128,8 @@ class Edge:
             lane = self.lanes.get(scope["path"])
             if lane is not None and scope["method"] == "POST":
                 content = await self._admitted_body(receive)
-                await exchange.reply(await lane(content, receive, started_s))
+                # the budget begins with the whole body: what the client took to send it is not the service's
+                await exchange.reply(await lane(content, receive, time.monotonic()))
                 self.admission.answered(self._others_busy)
             else:
                 limited = _CountedReceive(receive, self)

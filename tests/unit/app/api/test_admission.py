@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -162,3 +163,15 @@ async def test_who_does_not_read_its_answer_keeps_nobody_out(path):
         assert (await house.rank(user="u", items=["i1"])).status_code == 200
         for task, *_ in stuck:
             task.cancel()
+
+
+async def test_the_budget_begins_when_the_body_is_there():
+    """A client that needs longer than its budget to send its body gets a full answer, as it does of a named model."""
+    async with ApiHouse(timeout_ms=50) as house:
+        slow = [asked(house, path) for path in ("/rank", "/rank/shop")]
+        await asyncio.sleep(0.1)
+        for task, messages, may_send, sent in slow:
+            messages.put_nowait(BODY)
+            may_send.set()
+            await task
+            assert json.loads(sent[-1]["body"])["reasons"] == []
