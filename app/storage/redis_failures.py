@@ -37,7 +37,6 @@ _SENTENCES: Final = {
 
 _AWAY: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (socket.gaierror, "the host name of Redis cannot be resolved"),
-    (ssl.SSLCertVerificationError, "Redis's TLS certificate was not accepted, see SEQRANK_REDIS_TLS_CA_FILE"),
     (ssl.SSLError, "the TLS connection to Redis failed"),
     (ConnectionRefusedError, "Redis cannot be reached: nothing listens at its address"),
     (FileNotFoundError, "Redis cannot be reached: there is no socket at its path"),
@@ -48,9 +47,10 @@ _AWAY: Final[tuple[tuple[type[BaseException], str], ...]] = (
 
 _NAMES: Final = re.compile(rf"\b({'|'.join(_SENTENCES)})\b")
 
-FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError, AttributeError)
+FAILURES: Final = (RedisError, RedisClusterException, OSError, asyncio.TimeoutError, AttributeError, RuntimeError)
 """What a call of redis-py may raise when the store is ill. `AttributeError`: redis-py 8 forgets a connection's writer
-when one task closes the connection while another is opening it, as happens when a node of a cluster dies."""
+when one task closes the connection while another is opening it, as happens when a node of a cluster dies.
+`RuntimeError`: uvloop's word for writing to a connection that the other side has just closed."""
 
 
 def storage_failure(error: BaseException, *, doing: str, away: str | None = None) -> StorageUnavailable:
@@ -78,13 +78,17 @@ def _reason(error: BaseException, away: str | None) -> str:
         return named
     if isinstance(error, ResponseError):
         return _unnamed(str(error))
-    if isinstance(error, RedisConnectionError | OSError | AttributeError):
+    if isinstance(error, RedisConnectionError | OSError | AttributeError | RuntimeError):
         return away or _why_away(error) or "Redis cannot be reached, or closed the connection"
     return _why_away(error) or f"Redis failed with {type(error).__name__}"
 
 
 def _why_away(error: BaseException) -> str | None:
     causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            why = getattr(cause, "verify_message", "unknown reason").rstrip(".")
+            return f"Redis's TLS certificate was not accepted ({why}), see SEQRANK_REDIS_TLS_CA_FILE"
     return next((sentence for kind, sentence in _AWAY if any(isinstance(cause, kind) for cause in causes)), None)
 
 

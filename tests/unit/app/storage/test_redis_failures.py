@@ -25,6 +25,7 @@ from app.storage.redis_failures import reply_failure, storage_failure
         (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), "cannot save to its disk"),
         (exceptions.ResponseError("Command # 1 (GET k) of pipeline caused error: ('WRONGTYPE x',)"), "another program"),
         (exceptions.ConnectionError("max number of clients reached"), "see its maxclients"),
+        (RuntimeError("unable to perform operation on <TCPTransport closed=True>"), "closed the connection"),
         (exceptions.ResponseError("ERR key user-secret-id"), "the error 'ERR'"),
         (exceptions.RedisClusterException("slot 1 not covered"), "RedisClusterException"),
     ],
@@ -54,6 +55,13 @@ def test_a_connection_that_cannot_be_had_says_why(cause, sentence):
     error = exceptions.ConnectionError("Error connecting")
     error.__cause__ = cause
     assert sentence in str(storage_failure(error, doing="store the events"))
+
+
+def test_why_a_certificate_was_not_accepted_is_said():
+    """One that has expired is not mended by naming another authority."""
+    error = ssl.SSLCertVerificationError("certificate verify failed")
+    error.verify_message = "certificate has expired"
+    assert "was not accepted (certificate has expired)" in str(storage_failure(error, doing="store"))
 
 
 def test_who_knows_why_the_store_is_away_is_believed():
