@@ -92,7 +92,7 @@ def test_a_capped_list_looks_beyond_the_reranked_pool() -> None:
 
     class OneBrandFirst(Facts):
         def labels(self, column, positions_M):
-            return ["first" if position < 200 else f"other-{position}" for position in positions_M]
+            return [f"{column}-{0 if position < 200 else position}" for position in positions_M]
 
     falling = -np.arange(300, dtype=np.float32)
     chosen = list_positions(falling, ListRules(top_k=6, max_per={"brand": 2}), OneBrandFirst(300))
