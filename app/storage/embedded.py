@@ -191,6 +191,8 @@ class EmbeddedValkey:
             return True
 
     def _last_words(self) -> str:
+        if not self._has_room():  # nor had its log
+            return FULL
         with contextlib.suppress(OSError):
             lines = (self._data_dir / "valkey.log").read_text("utf-8", "replace").split("\n")
             return next((line[-300:] for line in reversed(lines) if line.strip()), "it said nothing")

@@ -128,6 +128,19 @@ async def test_a_full_disk_is_named(tmp_path, monkeypatch):
     )  # fmt: skip
 
 
+async def test_a_disk_that_is_full_at_the_start_is_named(tmp_path, monkeypatch):
+    """The server cannot even write into its log why it ended."""
+    program = tmp_path / "server"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(embedded, "find_server_binary", lambda: program)
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=0))
+    with pytest.raises(StorageUnavailable, match="ended at its start: the disk of the embedded store .* is full"):
+        async with EmbeddedValkey(tmp_path / "data"):
+            pass
+
+
 async def test_a_store_that_is_being_started_again_says_so(tmp_path, monkeypatch):
     """Between the server's death and its restart an event is refused with that reason."""
     monkeypatch.setattr(embedded, "_FIRST_PAUSE_S", 60.0)
