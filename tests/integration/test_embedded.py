@@ -136,7 +136,7 @@ async def test_a_disk_that_is_full_at_the_start_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "find_server_binary", lambda: program)
     room = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room._replace(free=0))
-    with pytest.raises(StorageUnavailable, match="ended at its start: the disk of the embedded store .* is full"):
+    with pytest.raises(StorageUnavailable, match=r"ended at its start: the disk of the embedded store .* is full"):
         async with EmbeddedValkey(tmp_path / "data"):
             pass
 
