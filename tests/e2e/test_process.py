@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.served_process import ROOT, ask, environment, serving, status_of, store_of, until
+from tests.served_process import ROOT, ask, environment, free_port, serving, status_of, store_of, until
 
 ITEMS = [f"item-{n}" for n in range(1, 101)]
 
@@ -84,6 +84,21 @@ def test_a_click_is_read_by_the_next_list_and_sigterm_drains(tiny_bundle, tmp_pa
         assert process.poll() is None
         assert slow.finish() == 503
         assert process.wait(10) == 0
+
+
+def test_sigterm_before_anything_is_loaded_ends_it_in_order(tiny_bundle, tmp_path):
+    """As soon as the port is open, and long before there is a server on it, the signal is heard: code 0."""
+    port = free_port()
+    command = [sys.executable, "-m", "app", "--bundle", str(tiny_bundle), "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(tmp_path / "data"))
+
+    def is_open():
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(is_open)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
 
 
 class SlowUpload:
