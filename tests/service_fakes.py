@@ -25,6 +25,7 @@ class FakeCatalog:
         self.version = 0
         self.refreshable_to = 0
         self.texts = {}
+        self.encoded = []
         self.slow_texts_s = 0.0
         self.prior = {row: -float(row) for row in self.rows.values()}
 
@@ -55,6 +56,7 @@ class FakeCatalog:
         self.version = min(stored_version, self.refreshable_to)
 
     async def rows_of_texts(self, texts):
+        self.encoded += texts
         await asyncio.sleep(self.slow_texts_s)
         return np.array([1000 + len(text) for text in texts], np.int64)
 

@@ -29,6 +29,9 @@ _BYTE = re.compile(r"\(byte (\d+)\)$")
 SOME_KEY = "[...]"
 """What msgspec's path says of a map's key."""
 
+_GZIP = b"\x1f\x8b"
+"""What gzip begins with, and JSON cannot."""
+
 _NEAR = 16
 """How many bytes are shown on each side of where JSON breaks off."""
 
@@ -115,6 +118,8 @@ def _members_of(schema: Any) -> list[str]:
 def _malformed(reason: str, body: bytes) -> str:
     if not body.strip():
         return "the body is empty, expected JSON"
+    if body.startswith(_GZIP):
+        return "the body is compressed (gzip), expected JSON as it is"
     if reason == "Input data was truncated":
         return f"the body is no JSON: it ends in the middle, after {len(body)} bytes"
     place = _BYTE.search(reason)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from app.api.serving import Observer, Service
 
 Lane: TypeAlias = "Callable[[bytes, body.Receive, float], Awaitable[Reply]]"
-"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of its arrival -> reply."""
+"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of its end -> reply."""
 
 Refuse: TypeAlias = "Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]], int], Reply | None]"
 """Method, target, headers, and requests under way -> the reply that ends a request before it begins, or None."""

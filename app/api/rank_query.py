@@ -68,6 +68,8 @@ def query_of(
     """
     if request.user is None and request.history is None:
         raise InvalidRequest("neither user nor history is given, expected one of them", path="user")
+    if request.top_k and request.top_n and request.top_k != request.top_n:
+        raise InvalidRequest(f"{request.top_n} is not top_k, {request.top_k}; expected one of the two", path="top_n")
     item_ids, texts = _candidates(request.items, limits.max_items)
     now_ms = timestamp_ms(request.timestamp, now_ms=time.time_ns() // 1_000_000, path="timestamp")
     timeout_ms = limits.timeout_ms if request.timeout_ms is None else request.timeout_ms

@@ -31,6 +31,7 @@ class Memory:
         seen_rows: ``int64[E]`` rows of every remembered event, also those beyond what the model reads.
         source: Where it came from.
         stored: The events as they were stored.
+        newest_age_ms: Age of the newest event that the model reads, exact where its seconds in float32 are not.
         reasons: What went wrong.
     """
 
@@ -38,13 +39,8 @@ class Memory:
     seen_rows: Int64Array
     source: HistorySource
     stored: StoredHistory
+    newest_age_ms: int | None = None
     reasons: tuple[Reason, ...] = ()
-
-    @property
-    def newest_age_ms(self) -> int | None:
-        """Age of the newest event that the model reads."""
-        ages = self.history.age_s_H
-        return round(float(ages[-1]) * 1000.0) if len(ages) else None
 
 
 class Rememberer:
@@ -85,7 +81,7 @@ class Rememberer:
             stored = await self._store.read(query.user, timeout_s=timeout_s)
         except (StorageUnavailable, BudgetExceeded):
             nothing = np.empty(0, np.int64)
-            return Memory(EMPTY_HISTORY, nothing, "unavailable", NO_HISTORY, (Reason.HISTORY_UNAVAILABLE,))
+            return Memory(EMPTY_HISTORY, nothing, "unavailable", NO_HISTORY, reasons=(Reason.HISTORY_UNAVAILABLE,))
         reasons: tuple[Reason, ...] = ()
         if stored.catalog_version > self._catalog.version:
             reasons = await self._catch_up(stored.catalog_version, query)
@@ -104,7 +100,7 @@ class Rememberer:
         self, stored: StoredHistory, now_ms: int, source: HistorySource, reasons: tuple[Reason, ...] = ()
     ) -> Memory:
         if not len(stored):
-            return Memory(EMPTY_HISTORY, np.empty(0, np.int64), source, stored, reasons)
+            return Memory(EMPTY_HISTORY, np.empty(0, np.int64), source, stored, reasons=reasons)
         rows_E = self._catalog.rows_of_keys(stored.item_keys_E)
         actions_E = self._actions.of_keys(stored.action_keys_E)
         # an action that this bundle was not trained on says nothing to it: the event is dropped like one of an
@@ -113,4 +109,6 @@ class Rememberer:
         history = encode_history(
             known_E, actions_E, stored.timestamps_ms_E, now_ms=now_ms, history_length=self._history_length
         )
-        return Memory(history, rows_E, source, stored, reasons)
+        newest = known_E.nonzero()[0][-1:]
+        newest_age_ms = max(now_ms - int(stored.timestamps_ms_E[newest[0]]), 0) if len(newest) else None
+        return Memory(history, rows_E, source, stored, newest_age_ms, reasons)

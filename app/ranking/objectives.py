@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 def weights_of(objective: Mapping[str, float], names: Sequence[str]) -> Float32Array | None:
     """Return ``float32[O]`` weights in the order of ``names``, 0 for those left out, or None for the default.
 
+    Only their ratios count, so the largest becomes 1: the graph adds up chances of 0 to 1 and takes their logarithm,
+    which would move every score, and lose small weights altogether.
+
     >>> weights_of({"purchase": 0.7}, ["click", "purchase"])
-    array([0. , 0.7], dtype=float32)
+    array([0., 1.], dtype=float32)
 
     Raises:
         InvalidRequest: If an objective is not the bundle's, or all weights are 0.
@@ -29,7 +32,8 @@ def weights_of(objective: Mapping[str, float], names: Sequence[str]) -> Float32A
         if name not in names:
             known = ", ".join(names) if names else "none"
             raise InvalidRequest(f"the bundle has no objective {name!r}, expected one of: {known}", path="objective")
-    weights_O = np.array([objective.get(name, 0.0) for name in names], np.float32)
+    weights_O = np.array([objective.get(name, 0.0) for name in names])
     if not weights_O.any():
         raise InvalidRequest("every weight of objective is 0, expected one above", path="objective")
-    return weights_O
+    ratios_O: Float32Array = (weights_O / weights_O.max()).astype(np.float32)
+    return ratios_O

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.contract.identity import keys_of
 from app.errors import BudgetExceeded, Overloaded, ScoringFailed
-from app.ranking.candidates import Candidates, split_by_row, without_rows
+from app.ranking.candidates import Candidates, split_by_row, with_rows, without_rows
 from app.ranking.fallback import Reason
 from app.ranking.objectives import weights_of
 
@@ -95,34 +95,28 @@ class RankingService:
         self, query: RankQuery, memory: Memory, seen_rows: Int64Array, reasons: list[Reason]
     ) -> Candidates:
         item_ids = query.item_ids or ()
-        rows = self._catalog.rows_of_ids(item_ids)
-        if query.texts:
-            rows = await self._with_texts(query, rows, reasons)
-        candidates = split_by_row(rows)
-        if not query.exclude_seen or not len(memory.stored):
-            return candidates
-        candidates = without_rows(candidates, seen_rows)
-        if candidates.unknown:
-            keys = keys_of([item_ids[position] for position in candidates.unknown])
-            unseen = ~np.isin(keys, memory.stored.item_keys_E)
-            unknown = np.asarray(candidates.unknown)[unseen].tolist()
-            candidates = Candidates(candidates.rows_C, candidates.positions_C, unknown)
-        return candidates
+        candidates = split_by_row(self._catalog.rows_of_ids(item_ids))
+        if query.exclude_seen and len(memory.stored):
+            candidates = without_rows(candidates, seen_rows)
+            if candidates.unknown:
+                keys = keys_of([item_ids[position] for position in candidates.unknown])
+                unseen = ~np.isin(keys, memory.stored.item_keys_E)
+                unknown = np.asarray(candidates.unknown)[unseen].tolist()
+                candidates = Candidates(candidates.rows_C, candidates.positions_C, unknown)
+        return await self._with_texts(query, candidates, reasons) if query.texts else candidates
 
-    async def _with_texts(self, query: RankQuery, rows: Int64Array, reasons: list[Reason]) -> Int64Array:
-        """Return the rows with those of candidates that are known by their text alone filled in."""
-        positions = [position for position in query.texts if rows[position] == 0]
+    async def _with_texts(self, query: RankQuery, candidates: Candidates, reasons: list[Reason]) -> Candidates:
+        """Return the candidates with rows for those that are known by their text alone."""
+        positions = [position for position in candidates.unknown if position in query.texts]
         if not positions:
-            return rows
+            return candidates
         try:
             async with asyncio.timeout(max(query.budget.left_s() / 2, 0.0)):
                 found = await self._catalog.rows_of_texts([query.texts[position] for position in positions])
         except (TimeoutError, Overloaded, ScoringFailed):
             reasons.append(Reason.TEXTS_UNAVAILABLE)
-            return rows
-        filled = rows.copy()
-        filled[positions] = found
-        return filled
+            return candidates
+        return with_rows(candidates, positions, found)
 
     async def _whole_catalog(
         self, query: RankQuery, memory: Memory, seen_rows: Int64Array

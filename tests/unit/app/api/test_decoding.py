@@ -77,6 +77,7 @@ def test_a_long_value_is_cut():
         (b" ", "the body is empty, expected JSON"),
         (b'{"user": "u"', "the body is no JSON: it ends in the middle, after 12 bytes"),
         (b"user=u", "the body is no JSON: invalid character (byte 0), near 'user=u'"),
+        (b"\x1f\x8b\x08\x00", "the body is compressed (gzip), expected JSON as it is"),
         (b'{"user": "u\xff"}', "the body is not UTF-8: byte 11 is 0xff"),
     ],
 )

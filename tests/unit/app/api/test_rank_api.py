@@ -146,6 +146,7 @@ INVALID = [
     ({"user": "u", "items": [f"i{n}" for n in range(2001)]}, "items"),
     ({"user": "u", "items": ["i1"], "top_k": 0}, "top_k"),
     ({"user": "u", "items": ["i1"], "top_k": "5"}, "top_k"),
+    ({"user": "u", "items": ["i1"], "top_k": 5, "top_n": 6}, "top_n"),
     ({"user": "u", "items": ["i1"], "timeout_ms": 0}, "timeout_ms"),
     ({"user": "u", "items": ["i1"], "timeout_ms": 10_001}, "timeout_ms"),
     ({"user": "u", "items": ["i1"], "timestamp": -1}, "timestamp"),

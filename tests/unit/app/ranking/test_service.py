@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -162,6 +163,37 @@ async def test_seen_items_are_left_out_when_asked(house):
     assert len((await house.rank(["i5", "i6"])).ids) == 2
 
 
+@pytest.mark.parametrize("texts", [{}, {0: "blue shoes", 2: "a hat"}])
+async def test_a_seen_item_is_left_out_whether_it_comes_with_a_text_or_not(house, texts):
+    """An id of the history that the catalogue does not know is as seen as any other; the rest keep their places."""
+    await house.click("x")
+    ranking = await house.rank(["x", "i1", "y", "i2"], texts=texts, exclude_seen=True)
+    assert sorted(zip(ranking.ids, ranking.positions, strict=True)) == [("i1", 1), ("i2", 3), ("y", 2)]
+    assert ranking.unknown == ([] if texts else ["y"])
+    assert house.catalog.encoded == (["a hat"] if texts else [])
+
+
+async def test_the_newest_age_is_exact(house):
+    """Thirty days and 123 ms are not rounded as the model's seconds in float32 are."""
+    await house.click("never-heard-of", NOW_MS)
+    await house.click("i1", NOW_MS - 2_592_000_123)
+    await house.click("never-heard-of", NOW_MS - 10)
+    house.store.events["u"].sort(key=lambda event: event.timestamp_ms)
+    assert (await house.rank()).newest_age_ms == 2_592_000_123
+
+
+@pytest.mark.parametrize("items", [None, [f"i{n}" for n in range(1, 11)]])
+async def test_caps_hold_for_those_without_a_score_too(house, items):
+    """Candidates that there was no time to score follow the scored ones as far as the caps let them."""
+    house.scorer.most = 8
+    rules = ListRules(top_k=10, max_per={"parity": 5})
+    house.service._rescored = 10
+    house.catalog.column_of_rows = lambda _, rows: ["even" if row % 2 == 0 or row == 9 else "odd" for row in rows]
+    ranking = await house.rank(items, rules=rules)
+    assert ranking.reasons == ["partial_scores"]
+    assert [item for item, score in zip(ranking.ids, ranking.scores, strict=True) if score is None] == ["i9"]
+
+
 async def test_top_k_beyond_the_candidates_means_all(house):
     """Asking for more than there are gives all of them, for fewer the best."""
     assert len((await house.rank(top_k=100)).ids) == 3
@@ -192,9 +224,12 @@ async def test_the_whole_catalogue_falls_back_to_the_popular(house, error):
 
 
 async def test_weights_reach_the_model_in_the_bundles_order(house):
-    """Objective weights are ordered as the bundle has them; those left out are 0."""
+    """Objective weights are ordered as the bundle has them; those left out are 0, and only ratios count."""
     await house.rank(objective={"purchase": 0.5})
-    assert house.scorer.weights[0].tolist() == [0.0, 0.5]
+    assert house.scorer.weights[0].tolist() == [0.0, 1.0]
+    for scale in (1.0, 1e-9, 1e-300):
+        await house.rank(objective={"purchase": 2.0 * scale, "click": 0.5 * scale})
+        assert house.scorer.weights.pop().tolist() == [0.25, 1.0]
     await house.rank()
     assert house.scorer.weights[1] is None
 
@@ -221,6 +256,18 @@ async def test_a_sampled_list_is_the_same_for_the_same_seed(house):
         for seed in (1, 1, 2)
     ]
     assert lists[0] == lists[1] != lists[2]
+
+
+async def test_a_sampled_list_does_not_depend_on_rows(house):
+    """Items that were added online have other rows in each replica, and two items with one text share a row."""
+    rules = ListRules(top_k=12, strategy="sample", temperature=1e6, seed=3)
+    items, texts = [f"i{n}" for n in range(1, 11)] + ["x", "y"], {10: "a hat", 11: "a hat"}
+    ranked = [await house.rank(items, texts=texts, rules=rules)]
+    house.catalog.rows = {item: row + 40 for item, row in house.catalog.rows.items()}
+    ranked.append(await house.rank(items, texts=texts, rules=rules))
+    assert ranked[0].ids == ranked[1].ids
+    draws = [(await house.rank(items, texts=texts, rules=replace(rules, seed=seed))).ids for seed in range(20)]
+    assert {abs(ids.index("x") - ids.index("y")) for ids in draws} != {1}
 
 
 async def test_items_added_elsewhere_are_fetched_before_ranking(house):
