@@ -47,7 +47,7 @@ def _serve(settings: Settings, inherited_socket: int | None, tell_when_serving: 
 
     check_before_start(settings)
 
-    # the first process of a container hears no signal that it has not asked for; nothing is open yet that has to be closed
+    # process 1 of a container hears no signal that it has not asked for; nothing is open yet that has to be closed
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     is_worker = inherited_socket is not None
     listening = socket.socket(fileno=inherited_socket) if is_worker else bind(settings.host, settings.port)
