@@ -93,3 +93,14 @@ def test_ties_at_the_tenth_place_are_no_disagreement() -> None:
     worse = expected.copy()
     worse[0], worse[11] = -9, 9
     assert (top_agreement(expected, tied), top_agreement(expected, worse)) == (1.0, 0.9)
+
+
+def test_scores_closer_than_their_own_error_are_ties() -> None:
+    """FP32 may exchange the tenth and the eleventh by rounding; a place that is lost by more counts."""
+    expected_C = np.arange(20, 0, -1, dtype=np.float32)
+    expected_C[10] = expected_C[9] - 1e-4
+    swapped_C = expected_C.copy()
+    swapped_C[[9, 10]] = swapped_C[[10, 9]]
+    assert top_agreement(expected_C, swapped_C) == 1.0
+    expected_C[10] = expected_C[9] - 1e-3
+    assert top_agreement(expected_C, swapped_C) == pytest.approx(0.9)

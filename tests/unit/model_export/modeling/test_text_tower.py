@@ -14,7 +14,7 @@ from model_export.__main__ import main
 from model_export.modeling.encoder_loading import EncoderError, load_encoder
 from model_export.modeling.text_pretraining import MaskedLanguageSettings, pretrain
 from model_export.modeling.text_tokens import tokenize
-from model_export.modeling.text_tower import TextTower
+from model_export.modeling.text_tower import TextTower, mean_over_tokens
 from model_export.modeling.text_vectors import pooled_text_vectors, whitened_text_vectors
 from model_export.modeling.text_whitening import fit_whitening
 from tests.unit.model_export.text_encoders import CHINESE, write_encoder
@@ -96,6 +96,21 @@ def test_each_mode_trains_what_it_says(tmp_path, mode, trains):
         gradients.append(sum(p.grad.abs().sum().item() for p in text_tower.encoder.parameters() if p.grad is not None))
     assert gradients[0] > 0
     assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
+
+
+def test_a_frozen_encoder_has_no_dropout_whatever_is_asked(tmp_path):
+    """Its vectors are computed once, so training around it must not change them; the other modes have dropout."""
+    frozen, _ = tower(tmp_path, "frozen")
+    assert not frozen.train().encoder.training
+    full, _ = tower(tmp_path / "full", "full")
+    assert full.train().encoder.training
+
+
+def test_padding_is_no_part_of_the_mean():
+    """The mean is over the tokens that the mask keeps; a row that is all padding is 0."""
+    hidden = torch.tensor([[[2.0], [4.0], [99.0]], [[7.0], [99.0], [99.0]], [[99.0], [99.0], [99.0]]])
+    mask = torch.tensor([[1, 1, 0], [1, 0, 0], [0, 0, 0]])
+    assert mean_over_tokens(hidden, mask).tolist() == [[3.0], [7.0], [0.0]]
 
 
 def test_pretraining_lowers_the_loss_and_goes_on_after_a_kill(tmp_path, monkeypatch):
