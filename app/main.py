@@ -111,7 +111,10 @@ def _lifespan(
             yield
         finally:
             stop.set()
-            await owner
+            if not opened.is_set():
+                # a store that loads for minutes is not waited for
+                owner.cancel()
+            await asyncio.gather(owner, return_exceptions=True)
 
     return lifespan
 
