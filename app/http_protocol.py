@@ -60,6 +60,7 @@ class ShortProtocol(HttpToolsProtocol):
         self._refuse = refuse
         self._is_refused = False
         self._is_last = False
+        self._is_leaving = False
         self._url_is_too_long = False
         self._is_arriving = self._has_head = False
         self._head_bytes = 0
@@ -108,6 +109,12 @@ class ShortProtocol(HttpToolsProtocol):
         if not self._has_head:
             super().on_header(name, value)
 
+    def leave(self) -> None:
+        """Let the answer that is under way, or else the next one, be the connection's last."""
+        self._is_leaving = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
     def on_headers_complete(self) -> None:
         """Begin a request, or end it here: a refusal needs nothing that uvicorn makes for a request."""
         if self._offers_another_protocol:
@@ -122,6 +129,8 @@ class ShortProtocol(HttpToolsProtocol):
                 self._end(refusal)
                 return
         super().on_headers_complete()
+        if self._is_leaving and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body; a refused request's is skipped."""
@@ -196,7 +205,8 @@ class ShortProtocol(HttpToolsProtocol):
 
     def _end(self, reply: Reply) -> None:
         """Answer the request that is being read, of which no cycle knows."""
-        keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        may_stay = not self._is_leaving and self.parser.get_http_version() != "1.0"
+        keep_alive = may_stay and self.parser.should_keep_alive()
         self.transport.write(
             _joined(reply.status, self.server_state.default_headers, reply.all_headers(), reply.body, keep_alive)
         )

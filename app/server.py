@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
@@ -14,7 +16,6 @@ from app.http_protocol import ShortProtocol
 from app.listening import BACKLOG
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from types import FrameType
 
@@ -26,12 +27,19 @@ MOST_DRAIN_S: Final = 6.0
 FORCED_AFTER_S: Final = 1
 """After that, how long uvicorn waits for what is left, whole seconds."""
 
+LINGER_S: Final = 3.0
+"""A worker that has a successor leaves idle connections open for so long, to tell callers to open new ones."""
+
 UNUSABLE: Final = 2
 """Exit code of a process that could not serve."""
 
 
 class DrainingServer(uvicorn.Server):
-    """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone."""
+    """After the first SIGTERM or SIGINT: unready at once, gone when nothing is in flight. After the second: gone.
+
+    A worker that gets SIGUSR1 has a successor on the same socket: it accepts no more, answers what still comes on the
+    connections that it has, each time as the last answer of that connection, and goes.
+    """
 
     def __init__(self, application: Application, *, drain_s: float, tell_when_serving: int | None = None) -> None:
         """Prepare.
@@ -48,6 +56,7 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._tell_when_serving = tell_when_serving
         self._draining_since_s: float | None = None
+        self._retiring_since_s: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start as uvicorn does, but accept connections by ourselves."""
@@ -56,11 +65,23 @@ class DrainingServer(uvicorn.Server):
             acceptor = Acceptor(listening, self._make_protocol, is_shared=self._tell_when_serving is not None)
             # it has all that is called of a server
             self.servers.append(acceptor)  # type: ignore[arg-type]
+        if self._tell_when_serving is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, self._retire)
         if self._tell_when_serving is not None and self._service.serving is not None:
             os.write(self._tell_when_serving, b"1")
 
     def _make_protocol(self) -> asyncio.Protocol:
-        return ShortProtocol(self.config, self.server_state, self.lifespan.state, refuse=self._refuse)
+        protocol = ShortProtocol(self.config, self.server_state, self.lifespan.state, refuse=self._refuse)
+        if self._retiring_since_s is not None:
+            protocol.leave()
+        return protocol
+
+    def _retire(self) -> None:
+        self._retiring_since_s = time.monotonic()
+        for acceptor in self.servers:
+            acceptor.close()
+        for connection in self.server_state.connections:
+            cast("ShortProtocol", connection).leave()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- uvicorn's signature
         """Begin to drain, or leave at once if that has begun already."""
@@ -78,6 +99,10 @@ class DrainingServer(uvicorn.Server):
             spent_s = time.monotonic() - self._draining_since_s
             done = spent_s >= self._drain_s and not self._service.in_flight
             self.should_exit = self.should_exit or done or spent_s >= MOST_DRAIN_S
+        if self._retiring_since_s is not None:
+            spent_s = time.monotonic() - self._retiring_since_s
+            done = not self.server_state.connections or (spent_s >= LINGER_S and not self._service.in_flight)
+            self.should_exit = self.should_exit or done or spent_s >= LINGER_S + MOST_DRAIN_S
         return await super().on_tick(counter)
 
 

@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from app.observability.metrics import MULTIPROCESS_DIR
 from app.storage import bound_child
 from app.storage.embedded import EmbeddedValkey
 from app.storage.redis_address import EMBEDDED
+from app.worker_process import WorkerProcess
 
 if TYPE_CHECKING:
     import socket
@@ -38,39 +38,27 @@ LIVED_LONG_S: Final = 10.0
 KILLED_AFTER_S: Final = 9.0
 """After the first signal; a worker drains faster by itself."""
 
+SERVES_WITHIN_S: Final = 300.0
+"""A successor that has not opened its bundle by then is given up."""
+
+RETIRED_WITHIN_S: Final = 20.0
+"""A worker that has a successor is killed if it is not gone by then; it leaves earlier by itself."""
+
 UNUSABLE: Final = 2
 
 logger = logging.getLogger("seqrank.supervisor")
 
 
-@dataclass(slots=True)
-class _Worker:
-    """One worker process.
-
-    Attributes:
-        process: Itself.
-        told: End of a pipe, where a byte arrives when it begins to serve.
-        serves: Whether that byte has been read.
-    """
-
-    process: asyncio.subprocess.Process
-    told: int
-    serves: bool = False
-
-
-def _serves(worker: _Worker) -> bool:
-    with contextlib.suppress(BlockingIOError):
-        worker.serves = worker.serves or os.read(worker.told, 1) != b""
-    return worker.serves
-
-
 class Supervisor:
-    """Keeps N workers alive.
+    """Keeps N workers alive, and exchanges them for new ones without a pause.
 
     Promise: a worker that dies is replaced, after a pause that grows from 100 ms to 10 s while they keep dying; one
     that cannot serve at all (exit code 2) ends everything with the same code, unless others are serving, who go on
     while it is tried again; the first signal drains every worker, the second kills them. Workers die with their
     supervisor (Linux).
+
+    SIGHUP exchanges the workers one after the other: a new one opens what its bundle's path leads to now, and only
+    when it serves does an old one let go. If the new one cannot serve, the old ones stay.
     """
 
     def __init__(self, command: list[str], count: int, *, environment: dict[str, str], socket_fd: int) -> None:
@@ -86,7 +74,9 @@ class Supervisor:
         self._count = count
         self._environment = environment
         self._socket_fd = socket_fd
-        self._workers: dict[int, _Worker] = {}
+        self._workers: set[WorkerProcess] = set()
+        self._successors: list[asyncio.Queue[WorkerProcess]] = [asyncio.Queue() for _ in range(count)]
+        self._exchange_is_wanted = asyncio.Event()
         self._stopping = asyncio.Event()
         self._code = 0
 
@@ -95,13 +85,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._exchange_is_wanted.set)
         keepers = [asyncio.create_task(self._keep(index), name=f"keeper-{index}") for index in range(self._count)]
+        exchanger = asyncio.create_task(self._exchange_when_wanted(), name="exchanger")
         await self._stopping.wait()
+        exchanger.cancel()
         self._send(signal.SIGTERM)
-        _, late = await asyncio.wait(keepers, timeout=KILLED_AFTER_S)
-        if late:
+        gone = asyncio.create_task(self._all_gone(keepers))
+        await asyncio.wait({gone}, timeout=KILLED_AFTER_S)
+        if not gone.done():
             self._send(signal.SIGKILL)
-            await asyncio.wait(late)
+            await gone
         return self._code
 
     def _on_signal(self) -> None:
@@ -110,62 +104,102 @@ class Supervisor:
         self._stopping.set()
 
     def _send(self, signal_number: signal.Signals) -> None:
-        for worker in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                worker.process.send_signal(signal_number)
+        for worker in self._workers:
+            worker.send(signal_number)
+
+    async def _all_gone(self, keepers: list[asyncio.Task[None]]) -> None:
+        await asyncio.wait(keepers)
+        for worker in list(self._workers):
+            await worker.end()
 
     async def _keep(self, index: int) -> None:
         pause_s = FIRST_PAUSE_S
+        successor: WorkerProcess | None = None
         while not self._stopping.is_set():
             started_s = time.monotonic()
-            end = await self._live(index)
+            what_happened, successor = await self._live(successor, self._successors[index])
+            if successor is not None:
+                continue
             if self._stopping.is_set():
                 return
             if time.monotonic() - started_s > LIVED_LONG_S:
                 pause_s = FIRST_PAUSE_S
-            logger.error("%s, starting it again in %g s", end, pause_s)
+            logger.error("%s, starting it again in %g s", what_happened, pause_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
-    async def _live(self, index: int) -> str:
-        """Start a worker and wait for its end; return in a sentence what happened."""
+    async def _live(
+        self, worker: WorkerProcess | None, successors: asyncio.Queue[WorkerProcess]
+    ) -> tuple[str, WorkerProcess | None]:
+        """Start a worker unless there is one, and wait for its end; return a sentence, and its successor if any."""
         try:
-            worker = self._workers[index] = await self._start()
+            worker = worker or await self._start()
         except OSError as error:
-            return f"a worker could not be started ({error.strerror})"
+            return f"a worker could not be started ({error.strerror})", None
         if self._stopping.is_set():
-            worker.process.terminate()
-        code = await worker.process.wait()
-        del self._workers[index]
-        self._clear_up(worker)
-        if code == UNUSABLE and not self._stopping.is_set() and not any(map(_serves, self._workers.values())):
+            worker.send(signal.SIGTERM)
+        end, follow = asyncio.create_task(self._end_of(worker)), asyncio.create_task(successors.get())
+        await asyncio.wait({end, follow}, return_when=asyncio.FIRST_COMPLETED)
+        if follow.done():
+            worker.send(signal.SIGUSR1)
+            await asyncio.wait({end}, timeout=RETIRED_WITHIN_S)
+            worker.send(signal.SIGKILL)
+            await end
+            successors.task_done()
+            return "", follow.result()
+        follow.cancel()
+        if end.result() == UNUSABLE and not self._stopping.is_set() and not any(one.serves for one in self._workers):
             self._code = UNUSABLE
             self._stopping.set()
-        return f"worker {worker.process.pid} ended with code {code}"
+        return f"worker {worker.pid} ended with code {end.result()}", None
 
-    def _clear_up(self, worker: _Worker) -> None:
-        folder, pid = self._environment[MULTIPROCESS_DIR], worker.process.pid
-        mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
-        if not _serves(worker):
+    async def _start(self) -> WorkerProcess:
+        worker = await WorkerProcess.start(self._command, environment=self._environment, socket_fd=self._socket_fd)
+        self._workers.add(worker)
+        return worker
+
+    async def _end_of(self, worker: WorkerProcess) -> int:
+        code = await worker.end()
+        self._workers.discard(worker)
+        self._clear_up(worker)
+        return code
+
+    def _clear_up(self, worker: WorkerProcess) -> None:
+        folder = self._environment[MULTIPROCESS_DIR]
+        mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
+        if not worker.serves:
             # it has counted nothing, and each scrape would read its files: a thousand of them take a second
-            for file in Path(folder).glob(f"*_{pid}.db"):
+            for file in Path(folder).glob(f"*_{worker.pid}.db"):
                 file.unlink(missing_ok=True)
-        os.close(worker.told)
 
-    async def _start(self) -> _Worker:
-        told, tell = os.pipe()
-        os.set_blocking(told, False)
+    async def _exchange_when_wanted(self) -> None:
+        while True:
+            await self._exchange_is_wanted.wait()
+            self._exchange_is_wanted.clear()
+            logger.info("exchanging %d workers", self._count)
+            for successors in self._successors:
+                successor = await self._successor()
+                if successor is None:
+                    break
+                successors.put_nowait(successor)
+                await successors.join()
+            else:
+                logger.info("every worker is a new one")
+
+    async def _successor(self) -> WorkerProcess | None:
+        """Start a worker and wait until it serves; None if it does not come to that, which is logged."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, str(tell), env=self._environment, pass_fds=(self._socket_fd, tell)
-            )
-        except BaseException:
-            os.close(told)
-            raise
-        finally:
-            os.close(tell)
-        return _Worker(process, told)
+            worker = await self._start()
+        except OSError as error:
+            logger.exception("the workers stay: a new one could not be started (%s)", error.strerror)
+            return None
+        with contextlib.suppress(TimeoutError):
+            if await asyncio.wait_for(worker.begins_to_serve(), SERVES_WITHIN_S):
+                return worker
+        worker.send(signal.SIGKILL)
+        logger.error("the workers stay: a new one could not serve (it ended with code %d)", await self._end_of(worker))
+        return None
 
 
 def supervise(settings: Settings, listening: socket.socket) -> int:

@@ -135,7 +135,7 @@ class Metrics:
             "What is served.",
             list(labels),
             registry=self.registry,
-            multiprocess_mode="mostrecent",
+            multiprocess_mode="livemostrecent",
         )
         gauge.labels(**labels).set(1)
 

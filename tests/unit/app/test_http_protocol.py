@@ -190,3 +190,30 @@ async def test_the_server_is_asked_with_what_was_sent():
     await settled(state)
     assert asked == [(b"POST", b"/rank?a=1", [(b"host", b"a"), (b"content-length", b"2")], 0)]
     protocol.connection_lost(None)
+
+
+async def test_a_connection_that_is_to_end_gets_one_more_answer():
+    """An idle connection stays for one request, whose answer says close; one that is being answered ends with that."""
+    for is_idle in (True, False):
+        protocol, wire, state = connected()
+        protocol.data_received(REQUEST % b"")
+        if is_idle:
+            await settled(state)
+        protocol.leave()
+        assert not wire.closed
+        if is_idle:
+            protocol.data_received(REQUEST % b"")
+        await settled(state)
+        assert [b"connection: close" in write for write in wire.writes] == [False] * is_idle + [True]
+        assert wire.closed
+        protocol.connection_lost(None)
+
+
+async def test_a_refusal_on_a_connection_that_is_to_end_ends_it():
+    """A refused request's answer is the last one too."""
+    protocol, wire, _ = connected(lambda *_: Reply(b"no", 429))
+    protocol.leave()
+    protocol.data_received(REQUEST % b"")
+    assert wire.writes[0].endswith(b"\r\nconnection: close\r\n\r\nno")
+    assert wire.closed
+    protocol.connection_lost(None)
