@@ -20,13 +20,20 @@ from app.supervisor import Supervisor
 STAYS_AT_SIGUSR1 = """
 import os, pathlib, signal, sys, time
 
+drains_s = 1.0
+
+def retire(*_):
+    global drains_s
+    drains_s = 0.0
+    pathlib.Path(sys.argv[1], "asked").touch()
+
 def leave(*_):
-    time.sleep(0.5)
+    time.sleep(drains_s)
     pathlib.Path(sys.argv[1], str(os.getpid())).touch()
     sys.exit(0)
 
 signal.signal(signal.SIGTERM, leave)
-signal.signal(signal.SIGUSR1, lambda *_: pathlib.Path(sys.argv[1], "asked").touch())
+signal.signal(signal.SIGUSR1, retire)
 os.write(int(sys.argv[2]), b"1")
 while True:
     time.sleep(0.05)
@@ -87,7 +94,7 @@ async def test_a_retiring_worker_leaves_new_connections_to_its_successor(tmp_pat
         writer.write(request)
         assert b"connection: close" in await reader.read()
         await running
-        listening.setblocking(True)
+        listening.settimeout(5)
         with listening.accept()[0] as taken:
             assert taken.recv(1000) == request
         for open_one in (writer, late):
