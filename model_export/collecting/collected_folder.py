@@ -99,8 +99,8 @@ class CollectedFolder:
         os.close(self._lock)
 
     def add(self, events: Sequence[LoggedEvent]) -> int:
-        """Add events in log order and move the offsets past them; return how many have an id not seen before."""
-        keys = keys_of(event.event_id for event in events)
+        """Add events in log order and move the offsets past them; return how many are new: an id counts once a user."""
+        keys = keys_of(f"{event.user_id}\0{event.event_id}" for event in events)
         _, first = np.unique(keys, return_index=True)
         is_new = np.zeros(len(keys), bool)
         is_new[first] = True

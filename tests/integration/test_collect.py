@@ -80,6 +80,14 @@ async def test_an_id_that_was_logged_twice_is_collected_once(valkey_url, tmp_pat
     assert collected_ids(tmp_path) == ["e1", "e2", "e3"]
 
 
+async def test_the_same_id_of_two_users_is_two_events(valkey_url, tmp_path):
+    """Clients that number the events of each user lose none of them."""
+    async with opened_history(valkey_url) as history:
+        await history.append([event(1, user="ann"), event(1, user="bob"), event(1, user="ann")])
+    assert collect(valkey_url, tmp_path) == 0
+    assert collected_ids(tmp_path) == ["e1", "e1"]
+
+
 async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url, tmp_path, capsys):
     """Kill -9 at random moments, again and again: the last run completes the folder, each event once."""
     await log_events(valkey_url, range(2000), users=200)
