@@ -69,6 +69,14 @@ def test_a_gain_in_every_seed_is_significant() -> None:
     assert found.difference.mean == pytest.approx(0.05, abs=0.005)
 
 
+def test_no_difference_is_ever_quite_certain() -> None:
+    """However clear it is, so many resamples cannot show less than two in their number."""
+    ours, theirs = np.ones(50), np.zeros(50)
+    certain = 2 / 401
+    assert paired_difference(ours, theirs, resamples=400).p_value == certain
+    assert difference_across_seeds(np.stack([ours, ours]), theirs, resamples=400).p_value == certain
+
+
 def test_other_questions_are_refused() -> None:
     """Models that answered different questions cannot be paired."""
     with pytest.raises(ValueError, match="the same questions"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -99,6 +101,15 @@ def test_an_item_of_the_history_is_put_last_where_nobody_comes_back():
     plain = mixed_logits(user, table) - user.log_normaliser.unsqueeze(-1)
     torch.testing.assert_close(catalog[0, 9] - plain[0, 9], torch.tensor(NEVER_AGAIN))
     torch.testing.assert_close(catalog[0, 8], plain[0, 8])
+    assert not model.repeat_logit.requires_grad
+
+
+def test_where_users_come_back_that_is_learned():
+    """With repeats the logit of an item that the user has starts at 0 and learns."""
+    model = ranker()
+    learning = SequenceRanker(replace(model.shape, repeats=True), model.items)
+    assert learning.repeat_logit.item() == 0.0
+    assert learning.repeat_logit.requires_grad
 
 
 def test_objective_weights_scale_the_chance_of_their_outcome():
