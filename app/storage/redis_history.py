@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from app.contract.events import Event
 from app.errors import StorageUnavailable
 from app.storage.append_call import HistoryLimits, append_calls
 from app.storage.append_script import APPEND_SCRIPT, APPEND_SHA
+from app.storage.circuit_breaker import SAID_AGAIN_AFTER_S
 from app.storage.event_codec import RECORD, RECORD_BYTES, decode_history
 from app.storage.redis_failures import FAILURES
 from app.storage.script_runner import run_script
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from app.storage.key_layout import KeyLayout, UserKeys
 
 _SCAN_PAGE = 1000
+
+logger = logging.getLogger(__name__)
 
 
 class RedisHistory:
@@ -62,6 +66,7 @@ class RedisHistory:
         self._blamed_after_s = blamed_after_s
         self._clock_ms = clock_ms
         self._log_length = -(-limits.log_events // LOG_PARTITIONS)
+        self._said_again_at_s = float("-inf")
         self.damaged_records = 0
 
     async def read(self, user: str, *, timeout_s: float) -> StoredHistory:
@@ -118,7 +123,15 @@ class RedisHistory:
                 self._redis, APPEND_SCRIPT, APPEND_SHA, [(call.keys, call.arguments) for call in calls]
             )
         except FAILURES as error:
-            raise self._redis.failure(error, doing="store the events") from error
+            failure = self._redis.failure(error, doing="store the events")
+            self._say(failure)
+            raise failure from error
+
+    def _say(self, failure: StorageUnavailable) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._said_again_at_s:
+            self._said_again_at_s = now_s + SAID_AGAIN_AFTER_S
+            logger.error("events are refused: %s", failure)
 
     async def recent_events(self, user: str) -> list[Event]:
         """Return the user's events in full, newest first.

@@ -191,6 +191,19 @@ async def test_out_of_memory_is_a_sentence_and_stores_nothing(own_server):
             assert client.keys("*") == []
 
 
+async def test_refused_events_are_in_the_log_but_not_each_of_them(own_server, caplog):
+    """Clients get a 503 each; the operator gets one line with the reason, and no user in it."""
+    async with opened_history(own_server.url) as history:
+        with own_server.client() as client:
+            client.config_set("maxmemory", 1)
+        for number in range(3):
+            with pytest.raises(StorageUnavailable):
+                await history.append([event(number)])
+    assert [record.getMessage() for record in caplog.records] == [
+        "events are refused: could not store the events: Redis refused to write: its memory limit is reached"
+    ]
+
+
 async def test_a_read_only_replica_is_a_sentence(own_server, valkey_server):
     """Writing to a replica says that it is one; reading from it works."""
     with valkey_server.client() as client:
