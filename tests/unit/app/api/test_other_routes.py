@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
 
 import pytest
 
 from app.errors import BundleError
-from app.main import create_app
-from app.settings import Settings
 from tests.api_house import ApiHouse
 
 
@@ -148,24 +145,6 @@ async def test_while_opening_the_service_is_alive_and_not_ready():
         await house.opened()
         assert (await house.client.get("/health/ready")).status_code == 200
     assert house.closed
-
-
-async def test_stopping_while_opening_does_not_wait_for_what_is_opened():
-    """A store that loads for minutes is let go of, in order, as soon as the service stops."""
-    closed = []
-
-    @asynccontextmanager
-    async def loading(*_):
-        try:
-            await asyncio.Event().wait()
-            yield
-        finally:
-            closed.append("store")
-
-    application = create_app(Settings(log_level="error"), loading)
-    async with asyncio.timeout(5), application.asgi.app.router.lifespan_context(application.asgi.app):
-        await asyncio.sleep(0)
-    assert (closed, application.service.failure) == (["store"], None)
 
 
 async def test_a_bundle_that_does_not_open_fails_both_probes():
