@@ -72,8 +72,8 @@ def diversity_plot(path: Path, points: list[DiversityPoint]) -> None:
         axes.plot(values, [point.ndcg for point in points], marker="o", color=_OURS)
         for number, (value, point) in enumerate(zip(values, points, strict=True)):
             # above and below in turn: neighbours are often as good as one point
-            offset = (4, 5) if number % 2 == 0 else (-17, -14)
-            axes.annotate(f"{point.diversity:g}", (value, point.ndcg), xytext=offset, textcoords="offset points")
+            place = {"xytext": (0, 6 if number % 2 == 0 else -15), "textcoords": "offset points", "ha": "center"}
+            axes.annotate(f"{point.diversity:g}", (value, point.ndcg), **place)
         axes.margins(x=0.08)
         axes.set_xlabel(label)
         axes.spines[["top", "right"]].set_visible(False)
