@@ -14,7 +14,7 @@ import numpy as np
 from app.errors import Overloaded, ScoringFailed, SeqrankError, ShuttingDown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from app.contract.tensors import Float32Array
@@ -33,6 +33,7 @@ class _Waiting:
 
     texts: list[str]
     future: asyncio.Future[Float32Array]
+    keep: Callable[[list[str], Float32Array], None] | None = None
     vectors: list[Float32Array] = field(default_factory=list)
     done: int = 0
 
@@ -87,8 +88,15 @@ class EncodingLine:
         self._line.clear()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def encode(self, texts: Sequence[str]) -> Float32Array:
+    async def encode(
+        self, texts: Sequence[str], *, keep: Callable[[list[str], Float32Array], None] | None = None
+    ) -> Float32Array:
         """Return ``float32[N, D]``, one vector a text, in order.
+
+        Args:
+            texts: N texts.
+            keep: Is given the texts of each run with their vectors, also those of a run that ends when the caller has
+                left: who asks again goes on from there. What it raises is raised here.
 
         Raises:
             Overloaded: If the line is full. Nothing was started.
@@ -102,7 +110,7 @@ class EncodingLine:
                 f"{self._waiting_texts} texts wait for the item encoder, expected at most {self._longest_line} with "
                 f"the {len(texts)} new ones"
             )
-        waiting = _Waiting(list(texts), asyncio.get_running_loop().create_future())
+        waiting = _Waiting(list(texts), asyncio.get_running_loop().create_future(), keep)
         self._line.append(waiting)
         self._waiting_texts += len(waiting.texts)
         self._arrived.set()
@@ -159,6 +167,11 @@ class EncodingLine:
         for waiting, part in parts:
             waiting.vectors.append(vectors[start : start + len(part)])
             start += len(part)
+            if waiting.keep is not None:
+                try:
+                    waiting.keep(part, waiting.vectors[-1])
+                except SeqrankError as error:
+                    _fail([(waiting, part)], error)
             if waiting.done == len(waiting.texts) and not waiting.future.done():
                 waiting.future.set_result(np.concatenate(waiting.vectors))
 

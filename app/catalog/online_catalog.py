@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from app.catalog.item_store import OnlineItemStore
     from app.catalog.vector_table import FloatTable
     from app.contract.online_items import NewItem
-    from app.contract.tensors import Int64Array
+    from app.contract.tensors import Float32Array, Int64Array
 
 RETRY_AFTER_S: Final = 0.25
 """After a failed attempt readers do not try again for so long."""
@@ -90,6 +90,8 @@ class OnlineCatalog(ItemTable):
     async def rows_of_texts(self, texts: Sequence[str]) -> Int64Array:
         """Return ``int64[n]`` rows for texts that belong to no item; they last as long as `cached_texts` allows.
 
+        What was encoded when a caller leaves is remembered, so that many texts are known after a few tries.
+
         Raises:
             Overloaded: If the encoder's line is full or the table has no spare rows.
             ScoringFailed: If the encoder failed.
@@ -100,10 +102,13 @@ class OnlineCatalog(ItemTable):
         known = [text for text in dict.fromkeys(texts) if text not in set(missing)]
         # others may be remembered in their place meanwhile; their rows outlive this request
         row_of_text = dict(zip(known, self._text_rows.rows_of(known).tolist(), strict=True))
-        vectors = await self._line.encode(missing)
-        rows = self._add_rows(vectors)
-        row_of_text |= zip(missing, rows.tolist(), strict=True)
-        self._vectors.release(self._text_rows.remember(missing, rows))
+
+        def keep(encoded: list[str], vectors: Float32Array) -> None:
+            rows = self._add_rows(vectors)
+            row_of_text.update(zip(encoded, rows.tolist(), strict=True))
+            self._vectors.release(self._text_rows.remember(encoded, rows))
+
+        await self._line.encode(missing, keep=keep)
         return np.asarray([row_of_text[text] for text in texts], np.int64)
 
     async def put_items(self, items: Sequence[NewItem]) -> int:

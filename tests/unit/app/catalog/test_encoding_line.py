@@ -143,3 +143,30 @@ async def test_a_long_call_does_not_hold_up_a_short_one_for_ever(encoder):
         vectors, _ = await asyncio.gather(long_call, short_call)
     assert len(vectors) == 100
     assert max(len(batch) for batch in encoder.batches) == 8
+
+
+async def test_what_was_encoded_for_a_caller_that_left_is_kept(encoder):
+    """The run under way is handed to ``keep`` when it ends; texts that had not begun are not encoded."""
+    kept = []
+    encoder.free.clear()
+    async with EncodingLine(encoder, batch_texts=2) as line:
+        left = asyncio.create_task(line.encode(["a", "bb", "ccc"], keep=lambda texts, _: kept.append(texts)))
+        await asyncio.sleep(0)
+        await until_started(encoder)
+        left.cancel()
+        encoder.free.set()
+        await line.encode(["last"])
+    assert kept == [["a", "bb"]]
+    assert encoder.batches == [["a", "bb"], ["last"]]
+
+
+async def test_what_cannot_be_kept_is_told(encoder):
+    """An error of ``keep`` reaches its caller, and the line goes on."""
+
+    def keep(*_):
+        raise Overloaded("no row is left")
+
+    async with EncodingLine(encoder) as line:
+        with pytest.raises(Overloaded, match="no row"):
+            await line.encode(["a"], keep=keep)
+        assert len(await line.encode(["b"])) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from app.catalog import vector_table
 from app.catalog.text_rows import TextRows
 from app.contract.online_items import NewItem, StoredItem
 from app.errors import Overloaded
-from tests.unit.app.catalog.small_shop import MemoryStore, open_shop, vector_of
+from tests.unit.app.catalog.small_shop import Encoder, MemoryStore, open_shop, vector_of
 
 
 def desks(count, name="desk"):
@@ -100,3 +102,27 @@ async def test_a_text_that_is_forgotten_while_others_are_encoded_keeps_its_row(t
         await others
         assert both[0] == known[0]
         np.testing.assert_array_equal(catalog.vectors_of_rows(both)[0], vector_of("a bed"))
+
+
+async def test_texts_that_do_not_fit_one_request_are_known_after_a_few(tmp_path):
+    """Each request that gives up leaves the run that was under way behind, and the next one goes on from there."""
+
+    class SlowEncoder(Encoder):
+        def encode(self, texts):
+            time.sleep(0.05)
+            return super().encode(texts)
+
+    texts, encoder, tries = [f"text {n}" for n in range(80)], SlowEncoder(), 0
+    async with open_shop(tmp_path, encoder=encoder) as catalog:
+        async with asyncio.timeout(5):
+            rows = None
+            while rows is None:
+                tries += 1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.02):
+                        rows = await catalog.rows_of_texts(texts)
+        assert tries > 1
+        np.testing.assert_array_equal(catalog.vectors_of_rows(rows), [vector_of(text) for text in texts])
+        encoder.encoded.clear()
+        assert (await catalog.rows_of_texts(texts)).tolist() == rows.tolist()
+        assert encoder.encoded == []
