@@ -12,6 +12,7 @@ from model_export.modeling.encoder_loading import load_encoder
 from model_export.modeling.text_tokens import tokenize
 from model_export.modeling.text_tower import TextTower
 from model_export.modeling.text_vectors import whitened_text_vectors
+from model_export.training.weights_file import full_disk_said
 
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array
@@ -57,7 +58,8 @@ def text_encoder(config: TextConfig) -> TextEncoder:
 def save_text_encoder(tower: TextTower, config: TextConfig, folder: Path) -> None:
     """Write a fine-tuned encoder and its tokenizer as a folder that `load_encoder` reads."""
     tower.merge_lora()
-    tower.encoder.save_pretrained(folder)
+    with full_disk_said(folder):
+        tower.encoder.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(text_encoder(config).folder)
     tokenizer.save_pretrained(folder)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from model_export.modeling.ranker import SequenceRanker
@@ -26,6 +29,9 @@ def write_weights(model: SequenceRanker, path: Path, whitening: Whitening) -> No
         model: With or without a text tower.
         path: Of the file.
         whitening: Of the text vectors; written where the model has no tower that holds it.
+
+    Raises:
+        OSError: If the disk does not take them.
     """
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.parent.mkdir(parents=True, exist_ok=True)
@@ -36,8 +42,22 @@ def write_weights(model: SequenceRanker, path: Path, whitening: Whitening) -> No
     }
     weights.setdefault(PROJECTION, torch.from_numpy(whitening.projection.copy()))
     weights.setdefault(OFFSET, torch.from_numpy(whitening.offset.copy()))
-    save_file(weights, unfinished)
+    with full_disk_said(path):
+        save_file(weights, unfinished)
     unfinished.replace(path)
+
+
+@contextmanager
+def full_disk_said(path: Path) -> Iterator[None]:
+    """Turn what safetensors raises where a file cannot be written into the system's kind of error.
+
+    Raises:
+        OSError: With the path, and why.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def load_weights(model: SequenceRanker, path: Path) -> None:

@@ -20,6 +20,7 @@ from model_export.__main__ import main
 from model_export.errors import CommandError
 from model_export.run_directory import RunDirectory
 from model_export.training.trained_run import load_trained_run
+from tests.small_run import write_bert
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -250,3 +251,26 @@ def test_users_with_two_events_leave_nothing_to_ask(tmp_path, capsys):
     assert main(command(folder, tmp_path / "run", config_file(tmp_path, epochs=1))[3:]) == 2
     assert "has no validation question, expected users with three events or more" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_a_sentence(data, tmp_path):
+    """Where weights cannot be written, the command names the file and ends with 2; there is no traceback."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    limited += "from model_export.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    arguments = command(data, tmp_path / "run", config_file(tmp_path, epochs=1))[3:]
+    ended = subprocess.run(
+        [sys.executable, "-c", limited, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"train: {tmp_path / 'run' / 'selected.safetensors'} cannot be written: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_run_opens_from_another_working_directory(data, tmp_path, monkeypatch):
+    """An encoder folder that was named from here is found from there."""
+    write_bert(tmp_path / "bert")
+    config = config_file(tmp_path, epochs=1)
+    monkeypatch.chdir(tmp_path)
+    assert main([*command(data, tmp_path / "run", config)[3:], "--encoder", "bert"]) == 0
+    monkeypatch.chdir("/")
+    assert load_trained_run(tmp_path / "run").tokenizer_folder == tmp_path / "bert"
