@@ -12,6 +12,7 @@ from app.errors import BudgetExceeded, Overloaded, ScoringFailed
 from app.ranking.candidates import Candidates, split_by_row, with_rows, without_rows
 from app.ranking.fallback import Reason
 from app.ranking.objectives import weights_of
+from app.selection.list_rules import CAPPED_POOL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,7 +122,8 @@ class RankingService:
     async def _whole_catalog(
         self, query: RankQuery, memory: Memory, seen_rows: Int64Array
     ) -> tuple[Candidates, Reason | None]:
-        count = max(self._rescored, query.rules.top_k)
+        # a capped list looks as far as one of given candidates does
+        count = max(self._rescored, query.rules.top_k, CAPPED_POOL if query.rules.max_per else 0)
         try:
             return await self._scoring.retrieve(memory.history, seen_rows, count, query.budget), None
         except BudgetExceeded:

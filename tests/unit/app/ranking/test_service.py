@@ -214,6 +214,12 @@ async def test_the_whole_catalogue_without_seen_items(house):
     assert (await house.rank(None, top_k=2, exclude_seen=True)).ids == ["i6", "i8"]
 
 
+async def test_a_capped_list_of_the_whole_catalogue_looks_beyond_its_best(house):
+    """Where the best five are of one kind that may be listed once, the next kind follows."""
+    house.catalog.column_of_rows = lambda _, rows: ["near" if row <= 5 else "far" for row in rows]
+    assert (await house.rank(None, rules=ListRules(top_k=2, max_per={"kind": 1}))).ids == ["i1", "i6"]
+
+
 @pytest.mark.parametrize("error", [BudgetExceeded("late"), ScoringFailed("broken")])
 async def test_the_whole_catalogue_falls_back_to_the_popular(house, error):
     """When the catalogue cannot be scored, its most popular items are the list."""
