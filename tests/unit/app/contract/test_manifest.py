@@ -54,6 +54,13 @@ def test_a_value_out_of_bounds_is_refused_by_name(key: str, value: Any) -> None:
         manifest_from(raw_manifest(**{key: value}))
 
 
+@pytest.mark.parametrize("weight", ["1", True, None])
+def test_a_weight_that_is_no_number_is_refused(weight: Any) -> None:
+    """The sentence names the objective and the weight."""
+    with pytest.raises(BundleError, match="default_objective gives 'buy' the weight"):
+        manifest_from(raw_manifest(objectives=["buy"], default_objective={"buy": weight}))
+
+
 @pytest.mark.parametrize("key", ["name", "version", "created", "precision", "actions", "files", "item_count"])
 def test_a_missing_key_is_named(key: str) -> None:
     """A manifest without a required key is refused."""

@@ -51,6 +51,13 @@ def test_a_score_off_by_more_than_its_tolerance_is_named(bundle: Bundle) -> None
         replay(golden, "fp32", bundle.ranker, bundle.encoder)
 
 
+def test_a_score_just_beyond_its_tolerance_is_refused(bundle: Bundle) -> None:
+    """Twice the tolerance is too much."""
+    golden = altered(bundle.golden, lambda request: replace(request, scores_C=request.scores_C + np.float32(2e-4)))
+    with pytest.raises(BundleError, match=r"within 0\.0001"):
+        replay(golden, "fp32", bundle.ranker, bundle.encoder)
+
+
 def test_a_catalogue_score_off_by_more_is_named(bundle: Bundle) -> None:
     """The retriever is held to the same tolerance."""
     golden = altered(bundle.golden, lambda request: replace(request, catalog_scores_C=request.catalog_scores_C + 0.5))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -53,6 +53,31 @@ def test_many_buckets_keep_the_order(encoder: OnnxItemEncoder, monkeypatch: pyte
     vectors = encoder.encode(texts)
     np.testing.assert_allclose(encoder.encode([texts[41]])[0], vectors[41], atol=1e-6)
     np.testing.assert_allclose(encoder.encode(["books"])[0], vectors[2], atol=1e-6)
+
+
+def test_a_run_has_no_more_tokens_than_it_may(encoder: OnnxItemEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Padding included; a text that is longer than that runs alone."""
+    runs: list[int] = []
+    run = encoder._run
+
+    def counted(ids_NT: Any, mask_NT: Any) -> Any:
+        runs.append(ids_NT.size)
+        return run(ids_NT, mask_NT)
+
+    monkeypatch.setattr(encoder, "_tokens_per_run", 8)
+    monkeypatch.setattr(encoder, "_run", counted)
+    encoder.encode(["red shoes number"] * 5 + ["books"] * 9)
+    assert sorted(runs) == [1 * 8, 2 * 3, 2 * 3, 3]
+
+
+def test_texts_are_cut_where_the_bundle_says(encoder: OnnxItemEncoder) -> None:
+    """Words behind the last token that the model reads change nothing; the last one does."""
+    words = ["red"] * MAX_TOKENS
+    kept, longer, other = encoder.encode(
+        [" ".join(words), " ".join([*words, "books"]), " ".join([*words[:-1], "books"])]
+    )
+    np.testing.assert_array_equal(kept, longer)
+    assert not np.allclose(kept, other)
 
 
 def test_threads_share_an_encoder(encoder: OnnxItemEncoder) -> None:

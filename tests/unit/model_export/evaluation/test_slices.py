@@ -28,6 +28,7 @@ def test_an_answer_without_known_events_is_naturally_cold(make_dataset) -> None:
     split = leave_one_out(data)
     masks = by_answer_popularity(Questions.of(data, split.test), split.refit_ends)
     assert masks["never seen in training"].tolist() == [False, False, True]
+    assert np.sum(list(masks.values()), axis=0).tolist() == [1, 1, 1]
 
 
 def test_slice_metrics_are_those_of_the_part() -> None:
