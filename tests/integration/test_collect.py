@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -288,3 +290,29 @@ async def test_items_of_a_cluster_are_written_too(cluster_url, tmp_path, tiny_bu
     await log_events(cluster_url, range(5))
     assert collect(cluster_url, tmp_path, "--bundle", str(tiny_bundle)) == 0
     assert pq.read_table(tmp_path / "items.parquet").column("item_id").to_pylist()[-1] == "new-1"
+
+
+def followed_recipe():
+    """Do what docs/data.md says about training again, in the working directory; return the command that comes next."""
+    (Path("build") / "data").mkdir()
+    old = {"user_id": ["ann"], "item_id": ["item-1"], "action": ["click"], "timestamp": [5], "rating": [1.5]}
+    pq.write_table(pa.table(old), "build/data/interactions.parquet")
+    _, _, recipe = (ROOT / "docs/data.md").read_text("utf-8").partition("```python\n")
+    code, _, after = recipe.partition("```")
+    exec(compile(code, "docs/data.md", "exec"), {})  # noqa: S102 -- our own documentation
+    [command] = re.findall(r"python -m model_export (prepare --format csv --input build/together .*)", after)
+    return command.split()
+
+
+async def test_old_and_collected_events_are_put_together_as_the_documentation_says(
+    valkey_url, tmp_path, tiny_bundle, monkeypatch
+):
+    """The recipe runs as it stands, and the result has the events of both and the items of today."""
+    monkeypatch.chdir(tmp_path)
+    async with opened_history(valkey_url) as history:
+        await history.append([event(1, item="item-3"), event(2, item="nobody knows")])
+    assert collect(valkey_url, Path("build/collected"), "--bundle", str(tiny_bundle)) == 0
+    assert main(followed_recipe()) == 0
+    dataset = read_dataset(Path("build/next"))
+    assert sorted(dataset.items["item_id"].to_pylist()[row - 1] for row in dataset.rows) == ["item-1", "item-3"]
+    assert dataset.item_count == 200
