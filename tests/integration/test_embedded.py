@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -245,12 +246,24 @@ path = sys.argv[sys.argv.index("--unixsocket") + 1]
 with socket.socket(socket.AF_UNIX) as listening:
     listening.bind(path)
     listening.listen()
-    for reply in [b"-LOADING Redis is loading the dataset in memory\\r\\n"] * 60 + [b"+PONG\\r\\n"]:
+    for reply in [b"-LOADING Redis is loading the dataset in memory\\r\\n"] * 5 + [b"+PONG\\r\\n"]:
         connection, _ = listening.accept()
         connection.sendall(reply)
         connection.close()
     time.sleep(60)
 """
+
+
+class SlowlyRead(EmbeddedValkey):
+    """With each answer of the server a hundred seconds have passed."""
+
+    now_s = 0.0
+
+    async def _reply(self):
+        reply = await super()._reply()
+        if reply:
+            type(self).now_s += 100.0
+        return reply
 
 
 async def test_a_server_that_is_still_loading_is_waited_for(tmp_path, monkeypatch):
@@ -259,7 +272,7 @@ async def test_a_server_that_is_still_loading_is_waited_for(tmp_path, monkeypatc
     program.write_text(LOADING.format(python=sys.executable))
     program.chmod(0o700)
     monkeypatch.setattr(embedded, "find_server_binary", lambda: program)
-    server = EmbeddedValkey(tmp_path / "data", start_timeout_s=0.5)
-    started_s = time.monotonic()
-    async with server:
-        assert time.monotonic() - started_s > 0.6
+    monkeypatch.setattr(embedded, "time", SimpleNamespace(monotonic=lambda: SlowlyRead.now_s))
+    async with SlowlyRead(tmp_path / "data", start_timeout_s=60.0) as server:
+        assert server.pid is not None
+    assert SlowlyRead.now_s == 600.0
