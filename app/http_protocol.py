@@ -42,6 +42,16 @@ LINGER_S: Final = 5.0
 """What is still to be written to a client that was let go has so long."""
 
 
+class _Nowhere(list[tuple[bytes, bytes]]):
+    """Takes the headers behind a chunked body, which nobody reads, and keeps none."""
+
+    def append(self, _: tuple[bytes, bytes]) -> None:
+        """Do nothing."""
+
+
+_NOWHERE: Final = _Nowhere()
+
+
 class ShortProtocol(HttpToolsProtocol):
     """Offers every request the `EXTENSION`, refuses at once what need not begin, and waits for nobody for ever.
 
@@ -62,7 +72,7 @@ class ShortProtocol(HttpToolsProtocol):
         self._is_last = False
         self._is_leaving = False
         self._url_is_too_long = False
-        self._is_arriving = self._has_head = False
+        self._is_arriving = self._has_head = self._is_offer = False
         self._head_bytes = 0
         self._arrival: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
@@ -90,24 +100,20 @@ class ShortProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            if self._offers_another_protocol:
+            if self._is_offer:
                 self.data_received(self._head_without_offer() + data[upgrade.args[0] :])
                 return
         except HttpParserError:
             self.logger.warning("Invalid HTTP request received.")
             self.send_400_response("")
             return
-        self._watch(len(data))
+        if self._is_arriving or self.cycle is None or self.cycle.response_complete:
+            self._watch(len(data))
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
         super().on_message_begin()
-        self._is_arriving, self._has_head, self._head_bytes = True, False, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; those behind a body, which nobody reads, are not kept."""
-        if not self._has_head:
-            super().on_header(name, value)
+        self._is_arriving, self._has_head, self._is_offer, self._head_bytes = True, False, False, 0
 
     def leave(self) -> None:
         """Let the answer that is under way, or else the next one, be the connection's last."""
@@ -117,7 +123,8 @@ class ShortProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, or end it here: a refusal needs nothing that uvicorn makes for a request."""
-        if self._offers_another_protocol:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._is_offer = True
             return
         self._has_head = True
         # the answers before it come first, and a client that does not read is waited for, which only ASGI can
@@ -127,8 +134,10 @@ class ShortProtocol(HttpToolsProtocol):
             if refusal is not None:
                 self._is_refused = True
                 self._end(refusal)
+                self.headers = _NOWHERE
                 return
         super().on_headers_complete()
+        self.headers = _NOWHERE
         if self._is_leaving and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -139,7 +148,7 @@ class ShortProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End the body."""
-        if self._offers_another_protocol:
+        if self._is_offer:
             return
         self._is_arriving = False
         if self._arrival is not None:
@@ -169,10 +178,6 @@ class ShortProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self.loop.call_later(LINGER_S, self.transport.abort)
 
-    @property
-    def _offers_another_protocol(self) -> bool:
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-
     def _head_without_offer(self) -> bytes:
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
@@ -187,7 +192,7 @@ class ShortProtocol(HttpToolsProtocol):
                 self._say_last(error_body(431, message, "headers_too_long"))
             elif self._arrival is None:
                 self._arrival = self.loop.call_later(MOST_ARRIVAL_S, self._give_up)
-        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
+        elif self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
