@@ -53,9 +53,9 @@ async def test_a_worker_that_cannot_come_back_leaves_the_others_serving(supervis
     """It is tried again and again, the one that serves goes on until the signal, and only that one's numbers stay."""
     watched = supervisor(sys.executable, "-c", WORKER, str(tmp_path))
     running = asyncio.create_task(watched.run())
-    await until(lambda: len(list(tmp_path.glob("tried-*"))) == 3 or running.done())
+    await until(lambda: len(list(tmp_path.glob("tried-*"))) >= 3 or running.done())
     assert not running.done()
-    (serving,) = (worker.process.pid for worker in watched._workers.values() if worker.serves)
+    (serving,) = (worker.pid for worker in watched._workers if worker.serves)
     watched._on_signal()
     assert await running == 0
     assert list(tmp_path.glob("*.db")) == [tmp_path / f"counter_{serving}.db"]
