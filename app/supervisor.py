@@ -14,10 +14,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from app.announcement import announce
 from app.errors import SeqrankError
+from app.observability.gone_workers import forget_worker
 from app.observability.logs import configure
 from app.observability.metrics import MULTIPROCESS_DIR
 from app.storage import bound_child
@@ -162,16 +161,8 @@ class Supervisor:
     async def _end_of(self, worker: WorkerProcess) -> int:
         code = await worker.end()
         self._workers.discard(worker)
-        self._clear_up(worker)
+        forget_worker(Path(self._environment[MULTIPROCESS_DIR]), worker.pid, keep_counts=worker.serves)
         return code
-
-    def _clear_up(self, worker: WorkerProcess) -> None:
-        folder = self._environment[MULTIPROCESS_DIR]
-        mark_process_dead(worker.pid, folder)  # type: ignore[no-untyped-call]
-        if not worker.serves:
-            # it has counted nothing, and each scrape would read its files: a thousand of them take a second
-            for file in Path(folder).glob(f"*_{worker.pid}.db"):
-                file.unlink(missing_ok=True)
 
     async def _exchange_when_wanted(self) -> None:
         while True:

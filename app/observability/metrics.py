@@ -160,7 +160,7 @@ class Metrics:
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         try:
             return generate_latest(everyone)
-        except FileNotFoundError:  # of a worker that has just ended without having served
+        except FileNotFoundError:  # of a worker that has just ended
             return generate_latest(everyone)
 
     def _answer_counter(self, route: str, status: int) -> Any:

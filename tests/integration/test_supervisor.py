@@ -7,22 +7,24 @@ import os
 import sys
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from app.observability.metrics import MULTIPROCESS_DIR
 from app.supervisor import UNUSABLE, Supervisor
 
 WORKER = """
 import os, pathlib, sys, time
+from prometheus_client.mmap_dict import MmapedDict
 folder, tell = pathlib.Path(sys.argv[1]), int(sys.argv[2])
 try:
     (folder / "serving").touch(exist_ok=False)
 except FileExistsError:
     while not (folder / "told").exists():
         time.sleep(0.01)
-    (folder / f"counter_{os.getpid()}.db").touch()
+    MmapedDict(str(folder / f"counter_{os.getpid()}.db")).write_value("lists", 1.0, 0.0)
     (folder / f"tried-{os.getpid()}").touch()
     sys.exit(2)
-(folder / f"counter_{os.getpid()}.db").touch()
+MmapedDict(str(folder / f"counter_{os.getpid()}.db")).write_value("lists", 7.0, 0.0)
 os.write(tell, b"1")
 (folder / "told").touch()
 time.sleep(60)
@@ -55,10 +57,11 @@ async def test_a_worker_that_cannot_come_back_leaves_the_others_serving(supervis
     running = asyncio.create_task(watched.run())
     await until(lambda: len(list(tmp_path.glob("tried-*"))) >= 3 or running.done())
     assert not running.done()
-    (serving,) = (worker.pid for worker in watched._workers if worker.serves)
     watched._on_signal()
     assert await running == 0
-    assert list(tmp_path.glob("*.db")) == [tmp_path / f"counter_{serving}.db"]
+    assert [path.name for path in tmp_path.glob("*.db")] == ["counter_gone.db"]
+    counts = MmapedDict.read_all_values_from_file(tmp_path / "counter_gone.db")
+    assert [(key, value) for key, value, _, _ in counts] == [("lists", 7.0)]
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again(supervisor, tmp_path, caplog):
