@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from types import SimpleNamespace
-
-import psutil
 
 from app.observability.metrics import MULTIPROCESS_DIR
 from app.server import DrainingServer
@@ -49,15 +46,16 @@ async def test_a_signal_in_the_middle_of_an_exchange_is_the_successor_s_too(tmp_
         [sys.executable, "-c", STAYS_AT_SIGUSR1, str(gone)], 1,
         environment={**os.environ, MULTIPROCESS_DIR: str(metrics)}, socket_fd=0,
     )  # fmt: skip
-    running = asyncio.create_task(supervisor.run())
-    while not psutil.Process().children():
-        await asyncio.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGHUP)
-    while not (gone / "asked").exists():
-        await asyncio.sleep(0.01)
-    pids = {str(child.pid) for child in psutil.Process().children()}
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert await running == 0
+    async with asyncio.timeout(30):
+        running = asyncio.create_task(supervisor.run())
+        while not any(worker.serves for worker in supervisor._workers):
+            await asyncio.sleep(0.01)
+        supervisor._exchange_is_wanted.set()
+        while not (gone / "asked").exists():
+            await asyncio.sleep(0.01)
+        pids = {str(worker.pid) for worker in supervisor._workers}
+        supervisor._on_signal()
+        assert await running == 0
     assert len(pids) == 2
     assert pids <= {path.name for path in gone.iterdir()}
 
@@ -86,14 +84,13 @@ async def test_a_retiring_worker_leaves_new_connections_to_its_successor(tmp_pat
         request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
         writer.write(request)
         assert b"connection: close" not in await reader.readuntil(b"yes")
-        os.kill(os.getpid(), signal.SIGUSR1)
-        await asyncio.sleep(0.05)
+        server._retire()
         _, late = await asyncio.open_connection(*address)
         late.write(request)
         await asyncio.sleep(0.2)
         writer.write(request)
-        assert b"connection: close" in await reader.read()
-        await running
+        assert b"connection: close" in await asyncio.wait_for(reader.read(), 20)
+        await asyncio.wait_for(running, 20)
         listening.settimeout(5)
         with listening.accept()[0] as taken:
             assert taken.recv(1000) == request
