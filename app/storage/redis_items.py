@@ -116,7 +116,7 @@ class RedisItems:
             return {}
         packed = await self._redis.client.hmget(self._layout.items, [item_id for item_id, _ in found])
         page = {
-            int(score): unpacked_item(item_id.decode("utf-8", "surrogatepass"), stored or b"", version=int(score))
+            int(score): _change_of(item_id, stored or b"", version=int(score))
             for (item_id, score), stored in zip(found, packed, strict=True)
         }
         self.damaged += sum(item is None for item in page.values())
@@ -132,3 +132,12 @@ class RedisItems:
         for key in self._layout.catalog_versions():
             pipeline.set(key, version)
         await pipeline.execute()
+
+
+def _change_of(item_id: bytes, packed: bytes, *, version: int) -> StoredItem | None:
+    """Return a change from its id and bytes; None if one of them makes no sense."""
+    try:
+        name = item_id.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return unpacked_item(name, packed, version=version)

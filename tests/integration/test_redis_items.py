@@ -83,6 +83,27 @@ async def test_damaged_changes_are_left_out_and_counted(valkey_url):
         assert items.damaged == 3
 
 
+async def test_an_id_that_is_no_text_is_left_out_too(valkey_url):
+    """A change under bytes that are not UTF-8 is skipped and counted like any other that makes no sense."""
+    async with opened_items(valkey_url) as items:
+        await items.store([an_item(1)])
+        await items._redis.client.zadd(KeyLayout().item_changes, {b"\xff": 2})
+        changes, reached = await items.changes_since(0)
+    assert ([change.item_id for change in changes], reached, items.damaged) == (["item-1"], 2, 1)
+
+
+async def test_the_epoch_lasts_as_long_as_the_versions(valkey_server):
+    """It is the same for every reader and after every change, and another one when Redis comes back empty."""
+    async with opened_items(valkey_server.url) as items, opened_items(valkey_server.url) as others:
+        await items.store([an_item(1)])
+        epoch = await items.epoch()
+        await others.store([an_item(2)])
+        assert epoch == await others.epoch() != ""
+        await items._redis.client.flushall()
+        assert await others.epoch() != epoch
+        assert await items.epoch() == await others.epoch()
+
+
 async def test_a_foreign_key_stores_nothing(valkey_url):
     """When a key of the items belongs to another program, nothing of the call is stored."""
     async with opened_items(valkey_url) as items:
