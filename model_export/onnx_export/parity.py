@@ -42,7 +42,7 @@ class ScoreParity:
         max_score_error: Largest absolute difference.
         mean_score_error: Mean absolute difference.
         top10_agreement: Mean share of the reference's first ten.
-        kendall_tau: Mean rank correlation of the 200 candidates.
+        kendall_tau: Mean rank correlation of the 200 candidates, over questions whose candidates differ; 1 without any.
     """
 
     questions: int
@@ -106,12 +106,13 @@ def measure_scores(reference: ReferenceModel, ranker: OnnxRanker, questions: Que
             agreements.append(top_agreement(expected_C, actual_C))
             correlations.append(float(kendalltau(expected_C, actual_C).statistic))
     every_error = np.concatenate(errors)
+    known = [correlation for correlation in correlations if not np.isnan(correlation)]
     return ScoreParity(
         questions=len(questions),
         max_score_error=float(every_error.max()),
         mean_score_error=float(every_error.mean()),
         top10_agreement=float(np.mean(agreements)),
-        kendall_tau=float(np.nanmean(correlations)),
+        kendall_tau=float(np.mean(known)) if known else 1.0,
     )
 
 
