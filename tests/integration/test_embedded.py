@@ -248,6 +248,7 @@ with socket.socket(socket.AF_UNIX) as listening:
     listening.listen()
     for reply in [b"-LOADING Redis is loading the dataset in memory\\r\\n"] * 5 + [b"+PONG\\r\\n"]:
         connection, _ = listening.accept()
+        connection.recv(100)  # a connection that is closed with unread bytes is reset, and the answer may be lost
         connection.sendall(reply)
         connection.close()
     time.sleep(60)
