@@ -193,7 +193,15 @@ def lists_counted(port):
 def workers_of(process):
     """Return the pids of the supervisor's worker processes."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"--inherited-socket" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [int(pid) for pid in children if b"--inherited-socket" in command_of(pid)]
+
+
+def command_of(pid):
+    """Return the command line of a process, nothing for one that has ended in this moment."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def test_a_stopped_redis_degrades_and_comes_back(tiny_bundle, tmp_path):
