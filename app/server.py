@@ -27,7 +27,7 @@ MOST_DRAIN_S: Final = 6.0
 FORCED_AFTER_S: Final = 1
 """After that, how long uvicorn waits for what is left, whole seconds."""
 
-LINGER_S: Final = 3.0
+RETIRING_S: Final = 3.0
 """A worker that has a successor leaves idle connections open for so long, to tell callers to open new ones."""
 
 UNUSABLE: Final = 2
@@ -101,8 +101,8 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = self.should_exit or done or spent_s >= MOST_DRAIN_S
         if self._retiring_since_s is not None:
             spent_s = time.monotonic() - self._retiring_since_s
-            done = not self.server_state.connections or (spent_s >= LINGER_S and not self._service.in_flight)
-            self.should_exit = self.should_exit or done or spent_s >= LINGER_S + MOST_DRAIN_S
+            done = not self.server_state.connections or (spent_s >= RETIRING_S and not self._service.in_flight)
+            self.should_exit = self.should_exit or done or spent_s >= RETIRING_S + MOST_DRAIN_S
         return await super().on_tick(counter)
 
 

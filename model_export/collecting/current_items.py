@@ -27,12 +27,14 @@ class CurrentItems:
         added: How many items the bundle does not have.
         changed: How many of its items have another text or column now.
         deleted: How many of its items were deleted. They stay: events of theirs are in the log.
+        left_out: How many changed values no column of the bundle takes.
     """
 
     table: pa.Table
     added: int
     changed: int
     deleted: int
+    left_out: int
 
 
 def stored_items(client: Any) -> list[StoredItem]:
@@ -49,8 +51,8 @@ def stored_items(client: Any) -> list[StoredItem]:
 def current_items(bundle_items: pa.Table, changes: Sequence[StoredItem]) -> CurrentItems:
     """Apply changes to a bundle's items.
 
-    A changed display column gets the bundle's type, null where the value is none of that type; columns that the bundle
-    does not have are left out.
+    A changed display column gets the bundle's type, null where the value is none of that type. Such values, and those
+    of columns that the bundle does not have, are left out and counted.
 
     Args:
         bundle_items: ``item_id``, ``text`` and columns to show.
@@ -59,21 +61,23 @@ def current_items(bundle_items: pa.Table, changes: Sequence[StoredItem]) -> Curr
     rows: list[dict[str, Any]] = bundle_items.to_pylist()
     row_of = {row[columns.ITEM_ID]: row for row in rows}
     known = frozenset(row_of)
+    left_out = 0
     for change in (change for change in changes if not change.deleted):
         row = row_of.setdefault(change.item_id, {columns.ITEM_ID: change.item_id})
         if change.item_id not in known:
             rows.append(row)
-        given = {name: value for name, value in change.columns.items() if name in bundle_items.column_names}
-        row |= {columns.TEXT: plain_text(change.text)} | {
-            name: _as_type(value, bundle_items.schema.field(name).type)
-            for name, value in given.items()
-            if name not in (columns.ITEM_ID, columns.TEXT)
-        }
+        row[columns.TEXT] = plain_text(change.text)
+        for name in change.columns.keys() - {columns.ITEM_ID, columns.TEXT}:
+            value = None
+            if name in bundle_items.column_names:
+                value = row[name] = _as_type(change.columns[name], bundle_items.schema.field(name).type)
+            left_out += value is None
     return CurrentItems(
         table=pa.Table.from_pylist(rows, schema=bundle_items.schema),
         added=len(rows) - len(known),
         changed=sum(change.item_id in known and not change.deleted for change in changes),
         deleted=sum(change.item_id in known and change.deleted for change in changes),
+        left_out=left_out,
     )
 
 

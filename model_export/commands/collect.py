@@ -110,3 +110,5 @@ def _write_items(bundle: Path, output: Path, redis_url: str) -> None:
         f"{output / columns.ITEMS_FILE}: {found.table.num_rows:,} items, {found.added:,} added and {found.changed:,} "
         f"changed online; {found.deleted:,} deleted ones are kept for their events"
     )
+    if found.left_out:
+        print(f"{found.left_out:,} changed values were left out: the bundle has no such column, or one of another type")
