@@ -57,9 +57,8 @@ def _serve(settings: Settings, inherited_socket: int | None, tell_when_serving: 
         return supervise(settings, listening)
     from app import bundle_ahead
 
-    if settings.bundle is not None:
-        # files are read later too, and must be this bundle's when the link that led to it leads to another
-        settings = settings.model_copy(update={"bundle": settings.bundle.resolve()})
+    # files are read later too, and must be this bundle's when the link that led to it leads to another
+    settings = settings.model_copy(update={"bundle": settings.named_bundle().resolve()})
     opening = bundle_ahead.begin(settings)
     from app.main import create_app
     from app.observability.logs import configure

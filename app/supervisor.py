@@ -161,7 +161,11 @@ class Supervisor:
     async def _end_of(self, worker: WorkerProcess) -> int:
         code = await worker.end()
         self._workers.discard(worker)
-        forget_worker(Path(self._environment[MULTIPROCESS_DIR]), worker.pid, keep_counts=worker.serves)
+        try:
+            forget_worker(Path(self._environment[MULTIPROCESS_DIR]), worker.pid, keep_counts=worker.serves)
+        except Exception:
+            # a full disk, or a file that its worker was killed while writing to: no reason to be a worker short
+            logger.exception("what worker %d counted is lost to the metrics", worker.pid)
         return code
 
     async def _exchange_when_wanted(self) -> None:

@@ -99,7 +99,7 @@ class OnlineCatalog(ItemTable):
         missing = self._text_rows.missing(texts)
         if not missing:
             return self._text_rows.rows_of(texts)
-        known = [text for text in dict.fromkeys(texts) if text not in set(missing)]
+        known = list(set(texts).difference(missing))
         # others may be remembered in their place meanwhile; their rows outlive this request
         row_of_text = dict(zip(known, self._text_rows.rows_of(known).tolist(), strict=True))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import mark_process_dead
@@ -44,9 +45,9 @@ def forget_worker(folder: Path, pid: int, *, keep_counts: bool) -> None:
 def _sum_of(files: list[Path], target: Path) -> Path:
     """Write a file with the sums of others."""
     target.unlink(missing_ok=True)
-    sums = MmapedDict(os.fspath(target))  # type: ignore[no-untyped-call]
-    for file in files:
-        for key, value, _, _ in MmapedDict.read_all_values_from_file(os.fspath(file)):  # type: ignore[no-untyped-call]
-            sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]
-    sums.close()  # type: ignore[no-untyped-call]
+    sums: Any
+    with closing(MmapedDict(os.fspath(target))) as sums:  # type: ignore[no-untyped-call]
+        for file in files:
+            for key, value, _, _ in MmapedDict.read_all_values_from_file(os.fspath(file)):  # type: ignore[no-untyped-call]
+                sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
     return target

@@ -76,3 +76,15 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(supervisor, tmp_pa
     await until(lambda: len(watched._workers) == 2)
     watched._on_signal()
     assert await running == 0
+
+
+async def test_numbers_that_make_no_sense_are_no_reason_to_be_a_worker_short(supervisor, tmp_path, caplog):
+    """A worker that was killed in the middle of writing is replaced like any other."""
+    program = "import os, pathlib, sys; os.write(int(sys.argv[2]), b'1'); "
+    program += "pathlib.Path(sys.argv[1], f'counter_{os.getpid()}.db').write_bytes(b'\\x7f' * 64)"
+    watched = supervisor(sys.executable, "-c", program, str(tmp_path))
+    running = asyncio.create_task(watched.run())
+    await until(lambda: caplog.text.count("starting it again") > 2)
+    watched._on_signal()
+    assert await running == 0
+    assert "is lost to the metrics" in caplog.text
