@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.http_load import Outcome, closed_loop, open_loop
-from bench.machine import machine_lines
+from bench.machine import STOLEN_NOTE, StolenTime, machine_lines
 from bench.served import seqrank_served
 from bench.workload import Workload
 
@@ -30,6 +30,7 @@ class Step:
     share: float
     rate: float
     outcome: Outcome
+    stolen_percent: float
 
     def row(self) -> str:
         """Return the step as a row of the Markdown table."""
@@ -39,7 +40,8 @@ class Step:
         return (
             f"| {self.share:.0%} | {self.rate:.0f} | {full / seen.duration_s:.0f} "
             f"| {(seen.count(200) - full) / seen.duration_s:.0f} | {seen.rate(429):.0f} | {other} "
-            f"| {seen.percentile_ms(50):.1f} | {seen.percentile_ms(99):.1f} | {seen.percentile_ms(99.9):.1f} |"
+            f"| {seen.percentile_ms(50):.1f} | {seen.percentile_ms(99):.1f} | {seen.percentile_ms(99.9):.1f} "
+            f"| {self.stolen_percent:.0f}% |"
         )
 
 
@@ -83,14 +85,15 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("docs/results/load.md"))
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    work, steps = Workload(arguments.bundle), []
+    work, steps, stolen = Workload(arguments.bundle), [], StolenTime()
     with seqrank_served(arguments.bundle, workers=arguments.workers) as served:
         work.seed_histories(served.url)
         requests = work.rank_requests(CANDIDATES)
         top = saturation(served.url, requests)
+        stolen.percent()
         for share in SHARES:
             outcome = asyncio.run(open_loop(served.url, requests, rate=top * share, duration_s=STEP_S))
-            steps.append(Step(share, top * share, outcome))
+            steps.append(Step(share, top * share, outcome, stolen.percent()))
             print(steps[-1].row(), flush=True)
     lines = [
         "# Load",
@@ -100,11 +103,11 @@ def main() -> int:
         (
             f"{CANDIDATES} candidates, {work.events} events, Poisson arrivals for {STEP_S:.0f} s a step; latency "
             f"counts from the moment a request was due. Saturation ({SATURATING_CLIENTS} clients in a closed loop, "
-            f"load generator on the same machine): {top:.0f}/s."
+            f"load generator on the same machine): {top:.0f}/s. {STOLEN_NOTE}"
         ),
         "",
-        "| load | offered/s | full/s | degraded/s | 429/s | other answers | p50 ms | p99 ms | p99.9 ms |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| load | offered/s | full/s | degraded/s | 429/s | other answers | p50 ms | p99 ms | p99.9 ms | stolen |",
+        "|---|---|---|---|---|---|---|---|---|---|",
         *(step.row() for step in steps),
         "",
         f"![latency and goodput]({arguments.output.stem}.png)",

@@ -8,6 +8,31 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+STOLEN_NOTE = "*Stolen* is the processor time that this virtual machine wanted and its host gave to others."
+
+
+class StolenTime:
+    """Counts what `STOLEN_NOTE` says: ``steal`` of ``/proc/stat``, as a share of all cores' time."""
+
+    def __init__(self) -> None:
+        """Begin to count."""
+        self._stolen, self._all = _ticks()
+
+    def percent(self) -> float:
+        """Return the share since the beginning or the last call."""
+        stolen, whole = _ticks()
+        share = 100.0 * (stolen - self._stolen) / max(whole - self._all, 1)
+        self._stolen, self._all = stolen, whole
+        return share
+
+
+def _ticks() -> tuple[int, int]:
+    """Return stolen ticks and all ticks; those of guests are part of user and nice."""
+    user, nice, system, idle, waiting, interrupts, soft_interrupts, stolen = map(
+        int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    )
+    return stolen, user + nice + system + idle + waiting + interrupts + soft_interrupts + stolen
+
 
 def cpu_name() -> str:
     """Return the processor's name as the kernel gives it."""

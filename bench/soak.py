@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.http_load import LoadClient, Outcome, open_loop, post_bytes
-from bench.machine import machine_lines
+from bench.machine import STOLEN_NOTE, StolenTime, machine_lines
 from bench.served import Served, seqrank_served
 from bench.workload import Workload
 
@@ -69,11 +69,12 @@ def report(rows: list[str], memory_mb: list[float], tails_ms: list[float]) -> li
         (
             f"{RATE:.0f} requests a second of {SHAPES} candidates, whole-catalogue ranking, feedback, and new items "
             f"all along. Memory slope after {WARM_UP_MINUTES} minutes: **{slope:+.2f} MB a minute**; p99 of the last "
-            f"minute against the second: **{tails_ms[-1] / tails_ms[min(1, len(tails_ms) - 1)]:.2f} times**."
+            f"minute against the second: **{tails_ms[-1] / tails_ms[min(1, len(tails_ms) - 1)]:.2f} times**. "
+            + STOLEN_NOTE
         ),
         "",
-        "| minute | answers | not 200 | degraded | items added | p50 ms | p99 ms | resident MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| minute | answers | not 200 | degraded | items added | p50 ms | p99 ms | resident MB | stolen |",
+        "|---|---|---|---|---|---|---|---|---|",
         *rows,
     ]
 
@@ -89,7 +90,7 @@ def main() -> int:
     rows, memory_mb, tails_ms = [], [], []
     with seqrank_served(arguments.bundle) as served:
         work.seed_histories(served.url)
-        requests = mixed_requests(work)
+        requests, stolen = mixed_requests(work), StolenTime()
         for number in range(arguments.minutes):
             started_s = time.monotonic()
             outcome, added = asyncio.run(minute(served, requests, seed=number))
@@ -98,7 +99,8 @@ def main() -> int:
             bad = len(outcome.statuses) - outcome.count(200)
             rows.append(
                 f"| {number + 1} | {len(outcome.statuses)} | {bad} | {sum(outcome.degraded)} | {added} "
-                f"| {outcome.percentile_ms(50):.1f} | {tails_ms[-1]:.1f} | {memory_mb[-1]:.1f} |"
+                f"| {outcome.percentile_ms(50):.1f} | {tails_ms[-1]:.1f} | {memory_mb[-1]:.1f} "
+                f"| {stolen.percent():.0f}% |"
             )
             print(rows[-1], f"({time.monotonic() - started_s:.0f} s)", flush=True)
     lines = report(rows, memory_mb, tails_ms)
