@@ -103,8 +103,9 @@ class Settings(BaseSettings):
         for part in value.split(","):
             origin = part.strip()
             if origin and not _ORIGIN.fullmatch(origin):
-                message = f"{origin!r} is no origin, expected scheme://host or scheme://host:port without a path, or *"
-                raise ValueError(message)
+                raise ValueError(
+                    f"{origin!r} is no origin, expected scheme://host or scheme://host:port without a path, or *"
+                )
         return value
 
     @field_validator("api_keys", "admin_keys")
@@ -113,8 +114,7 @@ class Settings(BaseSettings):
         text = value.get_secret_value()
         if text and not _parts(text):
             # taken for "no keys", it would open everything to everybody
-            message = "it holds no key, expected keys with commas between them, or no value at all for no auth"
-            raise ValueError(message)
+            raise ValueError("it holds no key, expected keys with commas between them, or no value at all for no auth")
         return value
 
     def named_bundle(self) -> Path:

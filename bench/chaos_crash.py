@@ -88,8 +88,7 @@ def store_of(child: subprocess.Popen[bytes]) -> int:
     for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
         if "valkey" in Path(f"/proc/{pid}/comm").read_text():
             return int(pid)
-    message = "the service has no embedded store"
-    raise RuntimeError(message)
+    raise RuntimeError("the service has no embedded store")
 
 
 def crash_scenarios(bundle: Path, rounds: int) -> Iterator[Verdict]:
@@ -146,8 +145,7 @@ def wait_for_store(url: str, item: str, *, users: int = 1, limit_s: float = 20.0
             post_json(url + "/feedback", events)
             return
         time.sleep(0.05)
-    message = f"no event was acknowledged within {limit_s:.0f} s after the crash"
-    raise RuntimeError(message)
+    raise RuntimeError(f"no event was acknowledged within {limit_s:.0f} s after the crash")
 
 
 def terminated(bundle: Path) -> Verdict:

@@ -42,8 +42,7 @@ def measure(served: Served, model: BareModel, work: Workload, candidates: int) -
         before_s = served.cpu_seconds()
         busy = asyncio.run(closed_loop(served.url, requests, clients=SATURATING_CLIENTS, duration_s=2.0))
         if {*alone.statuses, *busy.statuses} != {200} or any(busy.degraded):
-            message = "an answer was refused or degraded: the figures would not compare"
-            raise RuntimeError(message)
+            raise RuntimeError("an answer was refused or degraded: the figures would not compare")
         served_cpu_ms.append((served.cpu_seconds() - before_s) / busy.count(200) * 1e3)
     row = {
         "bare_p50_ms": median(bare_ms),

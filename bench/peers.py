@@ -65,8 +65,7 @@ class Contender:
         if outcome.count(200) < len(outcome.statuses) or any(outcome.degraded):
             print(f"{self.name}: {len(outcome.statuses) - outcome.count(200)} answers were not 200", file=sys.stderr)
         if not outcome.count(200):
-            message = f"{self.name} answered nothing with 200, but with {sorted({*outcome.statuses})}"
-            raise RuntimeError(message)
+            raise RuntimeError(f"{self.name} answered nothing with 200, but with {sorted({*outcome.statuses})}")
         self.rates.append(outcome.rate())
         self.cpu_ms.append((self.served.cpu_seconds() - before_s) / outcome.count(200) * 1e3)
 

@@ -34,8 +34,7 @@ def p50_ms(served: Served, requests: list[bytes], seconds: float = 2.0) -> float
     """Return the median of one client in a closed loop; refuse to measure answers that are not full ones."""
     outcome = asyncio.run(closed_loop(served.url, requests, clients=1, duration_s=seconds))
     if {*outcome.statuses} != {200} or any(outcome.degraded):
-        message = f"answers were refused or degraded: {sorted({*outcome.statuses})}"
-        raise RuntimeError(message)
+        raise RuntimeError(f"answers were refused or degraded: {sorted({*outcome.statuses})}")
     return outcome.percentile_ms(50)
 
 

@@ -89,15 +89,13 @@ def wait_until(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60
     started_s = time.monotonic()
     while time.monotonic() - started_s < timeout_s:
         if process.poll() is not None:
-            message = f"{process.args!r} ended with code {process.returncode}"
-            raise RuntimeError(message)
+            raise RuntimeError(f"{process.args!r} ended with code {process.returncode}")
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
                 return time.monotonic() - started_s
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)
-    message = f"{url} was not ready within {timeout_s} s"
-    raise RuntimeError(message)
+    raise RuntimeError(f"{url} was not ready within {timeout_s} s")
 
 
 @contextmanager

@@ -63,8 +63,7 @@ def _serve() -> int:
 def _port() -> int:
     given = os.environ.get("SEQRANK_PORT", "0")
     if not given.isdigit():
-        message = f"SEQRANK_PORT is {given!r}, expected a port number"
-        raise CommandError(message)
+        raise CommandError(f"SEQRANK_PORT is {given!r}, expected a port number")
     return int(given) or _preferred_port()
 
 
@@ -77,8 +76,7 @@ def _preferred_port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    message = "no free port on 127.0.0.1"
-    raise CommandError(message)
+    raise CommandError("no free port on 127.0.0.1")
 
 
 def _start_service(port: int) -> subprocess.Popen[bytes]:
@@ -92,8 +90,7 @@ def _wait_until_ready(client: httpx.Client, service: subprocess.Popen[bytes]) ->
     started_s = time.monotonic()
     while time.monotonic() - started_s < READY_TIMEOUT_S:
         if service.poll() is not None:
-            message = f"the service ended with code {service.returncode} before it was ready"
-            raise CommandError(message)
+            raise CommandError(f"the service ended with code {service.returncode} before it was ready")
         try:
             if client.get("/health/ready").is_success:
                 print(f"Ready after {time.monotonic() - started_s:.1f} s", flush=True)
@@ -101,8 +98,7 @@ def _wait_until_ready(client: httpx.Client, service: subprocess.Popen[bytes]) ->
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    message = f"the service was not ready within {READY_TIMEOUT_S:.0f} s"
-    raise CommandError(message)
+    raise CommandError(f"the service was not ready within {READY_TIMEOUT_S:.0f} s")
 
 
 def _stop(service: subprocess.Popen[bytes]) -> None:
@@ -158,8 +154,7 @@ def _answer(client: httpx.Client, method: str, path: str, body: dict[str, Any] |
         time.sleep(1.0)
     content: dict[str, Any] = answer.json()
     if not answer.is_success:
-        message = f"{method} {path} was answered with {answer.status_code}: {content['error']}"
-        raise CommandError(message)
+        raise CommandError(f"{method} {path} was answered with {answer.status_code}: {content['error']}")
     return content
 
 

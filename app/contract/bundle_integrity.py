@@ -55,26 +55,21 @@ def _check_listing(bundle: Path, manifest: Manifest) -> None:
     present = {path.name: path for path in bundle.iterdir()}
     missing = [name for name in manifest.files if name not in present]
     if missing:
-        message = f"{missing[0]} is missing from the bundle {bundle}"
-        raise BundleError(message)
+        raise BundleError(f"{missing[0]} is missing from the bundle {bundle}")
     unlisted = sorted(set(present) - set(manifest.files) - {MANIFEST_FILE, SIGNATURE_FILE})
     if unlisted:
-        message = f"{unlisted[0]!r} lies in the bundle {bundle}, but {MANIFEST_FILE} does not list it"
-        raise BundleError(message)
+        raise BundleError(f"{unlisted[0]!r} lies in the bundle {bundle}, but {MANIFEST_FILE} does not list it")
     for name, path in present.items():
         if path.resolve().parent != root:
-            message = f"{name} is a link that leaves the bundle {bundle}"
-            raise BundleError(message)
+            raise BundleError(f"{name} is a link that leaves the bundle {bundle}")
         if not path.is_file():
-            message = f"{name} in the bundle {bundle} is no file"
-            raise BundleError(message)
+            raise BundleError(f"{name} in the bundle {bundle} is no file")
 
 
 def _check_size(path: Path, listed: int) -> None:
     actual = path.stat().st_size
     if actual != listed:
-        message = f"{path.name} was altered: it has {actual} bytes, {MANIFEST_FILE} lists {listed}"
-        raise BundleError(message)
+        raise BundleError(f"{path.name} was altered: it has {actual} bytes, {MANIFEST_FILE} lists {listed}")
 
 
 def _digests(bundle: Path, names: list[str]) -> list[str]:
@@ -92,6 +87,5 @@ def _sha256(path: Path) -> str:
             while count := stream.readinto(buffer):
                 digest.update(view[:count])
     except OSError as error:
-        message = f"{path.name} cannot be read: {error.strerror or error}"
-        raise BundleError(message) from error
+        raise BundleError(f"{path.name} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()

@@ -94,24 +94,24 @@ def calibration_from(manifest_entry: dict[str, Any]) -> Calibration | None:
                 )
             )
     except (KeyError, TypeError, ValueError) as error:
-        message = f"calibration of kind {kind!r} cannot be read: {error!r}"
-        raise BundleError(message) from error
-    message = f"calibration is of kind {kind!r}, expected {PIECEWISE!r} or {PLATT!r}"
-    raise BundleError(message)
+        raise BundleError(f"calibration of kind {kind!r} cannot be read: {error!r}") from error
+    raise BundleError(f"calibration is of kind {kind!r}, expected {PIECEWISE!r} or {PLATT!r}")
 
 
 def _checked_platt(platt: Platt) -> Platt:
     if not (np.isfinite(platt.slope) and np.isfinite(platt.intercept) and platt.slope > 0):
-        message = f"calibration has slope {platt.slope} and intercept {platt.intercept}, expected a slope above 0"
-        raise BundleError(message)
+        raise BundleError(
+            f"calibration has slope {platt.slope} and intercept {platt.intercept}, expected a slope above 0"
+        )
     return platt
 
 
 def _checked_line(line: PiecewiseLinear) -> PiecewiseLinear:
     scores_J, values_J = line.scores_J, line.log_probabilities_J
     if scores_J.ndim != 1 or scores_J.shape != values_J.shape or len(scores_J) == 0:
-        message = f"calibration has {scores_J.shape} scores for {values_J.shape} log-probabilities, expected as many"
-        raise BundleError(message)
+        raise BundleError(
+            f"calibration has {scores_J.shape} scores for {values_J.shape} log-probabilities, expected as many"
+        )
     if not (np.isfinite(scores_J).all() and np.isfinite(values_J).all()):
         raise BundleError("calibration holds a number that is not finite")
     if (np.diff(scores_J) <= 0).any() or (np.diff(values_J) < 0).any() or values_J[-1] > 0:

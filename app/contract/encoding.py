@@ -86,8 +86,7 @@ def pack_histories(histories: Sequence[EncodedHistory], *, padded_length: int | 
     longest = max((len(history) for history in histories), default=0)
     width = padded_length if padded_length is not None else max(longest, 1)
     if longest > width:
-        message = f"a history has {longest} events, expected at most {width}"
-        raise ValueError(message)
+        raise ValueError(f"a history has {longest} events, expected at most {width}")
     if longest == width and len(histories) == 1:
         only = histories[0]
         return HistoryBatch(rows_BH=only.rows_H[None], actions_BH=only.actions_H[None], age_s_BH=only.age_s_H[None])

@@ -165,5 +165,4 @@ def _array(entry: dict[str, Any], key: str, where: str, longest: int) -> list[An
 
 
 def _refuse(where: str, what: str) -> NoReturn:
-    message = f"{GOLDEN_FILE}: {where} {what}"
-    raise BundleError(message)
+    raise BundleError(f"{GOLDEN_FILE}: {where} {what}")

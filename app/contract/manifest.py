@@ -104,8 +104,7 @@ def read_manifest(bundle: Path) -> Manifest:
     """
     path = bundle / MANIFEST_FILE
     if not path.is_file():
-        message = f"{bundle} is no bundle: it has no {MANIFEST_FILE}"
-        raise BundleError(message)
+        raise BundleError(f"{bundle} is no bundle: it has no {MANIFEST_FILE}")
     return manifest_from(read_strict_json(path, max_bytes=MAX_MANIFEST_BYTES))
 
 
@@ -116,17 +115,14 @@ def manifest_from(raw: object) -> Manifest:
         BundleError: See `read_manifest`.
     """
     if not isinstance(raw, dict):
-        message = f"{MANIFEST_FILE} holds {type(raw).__name__}, expected an object"
-        raise BundleError(message)
+        raise BundleError(f"{MANIFEST_FILE} holds {type(raw).__name__}, expected an object")
     written = raw.get("format_version")
     if not isinstance(written, int) or isinstance(written, bool) or written < 1:
-        message = f"{MANIFEST_FILE}: format_version is {str(written)[:40]}, expected a whole number from 1"
-        raise BundleError(message)
+        raise BundleError(f"{MANIFEST_FILE}: format_version is {str(written)[:40]}, expected a whole number from 1")
     if written > FORMAT_VERSION:
-        message = (
+        raise BundleError(
             f"{MANIFEST_FILE}: the bundle has format {str(written)[:40]}, this service reads up to {FORMAT_VERSION}"
         )
-        raise BundleError(message)
     check_manifest(raw, precisions=PRECISIONS, expected_files=BUNDLE_FILES)
     values = {name: value for name, value in raw.items() if name in Manifest.__dataclass_fields__}
     for name in ("actions", "objectives"):

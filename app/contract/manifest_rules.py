@@ -128,5 +128,4 @@ def _shown(value: object) -> str:
 
 
 def _refuse(what: str) -> NoReturn:
-    message = f"manifest.json: {what}"
-    raise BundleError(message)
+    raise BundleError(f"manifest.json: {what}")

@@ -41,11 +41,9 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
-        message = f"the private key {path} cannot be read: {error}"
-        raise BundleError(message) from error
+        raise BundleError(f"the private key {path} cannot be read: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        message = f"the private key {path} is {type(key).__name__}, expected an Ed25519 key"
-        raise BundleError(message)
+        raise BundleError(f"the private key {path} is {type(key).__name__}, expected an Ed25519 key")
     return key
 
 
@@ -61,14 +59,11 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(path.read_bytes())
     except OSError as error:
-        message = f"the public key {path} cannot be read: {error.strerror}"
-        raise BundleError(message) from error
+        raise BundleError(f"the public key {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        message = f"the public key {path} cannot be read: {error}"
-        raise BundleError(message) from error
+        raise BundleError(f"the public key {path} cannot be read: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        message = f"the public key {path} is {type(key).__name__}, expected an Ed25519 key"
-        raise BundleError(message)
+        raise BundleError(f"the public key {path} is {type(key).__name__}, expected an Ed25519 key")
     return key
 
 
@@ -88,11 +83,11 @@ def check_signature(bundle: Path, public_key: Path) -> None:
     key = read_public_key(public_key)
     path = bundle / SIGNATURE_FILE
     if not path.is_file():
-        message = f"the bundle {bundle} is not signed: it has no {SIGNATURE_FILE}, and a public key was given"
-        raise BundleError(message)
+        raise BundleError(f"the bundle {bundle} is not signed: it has no {SIGNATURE_FILE}, and a public key was given")
     try:
         signature = base64.b64decode(path.read_bytes().strip(), validate=True)
         key.verify(signature, (bundle / MANIFEST_FILE).read_bytes())
     except (InvalidSignature, binascii.Error, OSError) as error:
-        message = f"{SIGNATURE_FILE} does not sign {MANIFEST_FILE} of {bundle} with the key {public_key}"
-        raise BundleError(message) from error
+        raise BundleError(
+            f"{SIGNATURE_FILE} does not sign {MANIFEST_FILE} of {bundle} with the key {public_key}"
+        ) from error

@@ -27,12 +27,10 @@ def read_strict_json(path: Path, *, max_bytes: int) -> Any:
     try:
         size = path.stat().st_size
         if size > max_bytes:
-            message = f"{path.name} has {size} bytes, expected at most {max_bytes}"
-            raise BundleError(message)
+            raise BundleError(f"{path.name} has {size} bytes, expected at most {max_bytes}")
         return parse_strict_json(path.read_bytes(), name=path.name)
     except OSError as error:
-        message = f"{path.name} of {path.parent} cannot be read: {error.strerror or error}"
-        raise BundleError(message) from error
+        raise BundleError(f"{path.name} of {path.parent} cannot be read: {error.strerror or error}") from error
 
 
 def parse_strict_json(content: bytes, *, name: str) -> Any:
@@ -43,8 +41,7 @@ def parse_strict_json(content: bytes, *, name: str) -> Any:
         _check_values(parsed, depth=0)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-        message = f"{name} is no valid JSON: {reason}"
-        raise BundleError(message) from error
+        raise BundleError(f"{name} is no valid JSON: {reason}") from error
     return parsed
 
 
@@ -56,8 +53,7 @@ def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    message = f"{constant} is no number"
-    raise ValueError(message)
+    raise ValueError(f"{constant} is no number")
 
 
 def _check_values(value: object, *, depth: int) -> None:

@@ -128,8 +128,7 @@ def verified_manifest(path: Path, *, public_key: Path | None = None) -> Manifest
         BundleError: If there is no bundle, it is not signed by ``public_key``, or a file is not as the manifest says.
     """
     if not path.is_dir():
-        message = f"the bundle {path} does not exist or is no folder"
-        raise BundleError(message)
+        raise BundleError(f"the bundle {path} does not exist or is no folder")
     if public_key is not None:
         check_signature(path, public_key)
     manifest = read_manifest(path)
@@ -141,8 +140,7 @@ def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
     try:
         table = np.load(path / ITEM_TABLE_FILE, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # the header is Python text: damaged, it raises anything
-        message = f"{ITEM_TABLE_FILE} cannot be mapped: {str(error)[:300]}"
-        raise BundleError(message) from error
+        raise BundleError(f"{ITEM_TABLE_FILE} cannot be mapped: {str(error)[:300]}") from error
     dtype = np.dtype(np.float16 if manifest.precision == "fp16" else np.float32)
     shape = (manifest.item_count + 1, manifest.vector_width)
     if (
@@ -151,8 +149,9 @@ def _open_item_table(path: Path, manifest: Manifest) -> NDArray[Any]:
         or table.shape != shape
         or not table.flags.c_contiguous
     ):
-        message = f"{ITEM_TABLE_FILE} is {table.dtype}{list(table.shape)}, expected {dtype}{list(shape)} in C order"
-        raise BundleError(message)
+        raise BundleError(
+            f"{ITEM_TABLE_FILE} is {table.dtype}{list(table.shape)}, expected {dtype}{list(shape)} in C order"
+        )
     # np.memmap is a slow subclass: a plain view of the same pages costs less at every slice
     return np.asarray(table).view(np.ndarray)
 
@@ -172,16 +171,12 @@ def _check_items(path: Path, manifest: Manifest) -> tuple[str, ...]:
         with pq.ParquetFile(path / ITEMS_FILE, memory_map=True) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
     except Exception as error:  # pyarrow raises more than its own exceptions on damaged files
-        message = f"{ITEMS_FILE} cannot be read: {str(error)[:300]}"
-        raise BundleError(message) from error
+        raise BundleError(f"{ITEMS_FILE} cannot be read: {str(error)[:300]}") from error
     if rows != manifest.item_count:
-        message = f"{ITEMS_FILE} has {rows} rows, expected item_count {manifest.item_count}"
-        raise BundleError(message)
+        raise BundleError(f"{ITEMS_FILE} has {rows} rows, expected item_count {manifest.item_count}")
     for column, types in _ITEM_COLUMNS.items():
         if column not in schema.names:
-            message = f"{ITEMS_FILE} has no column {column}"
-            raise BundleError(message)
+            raise BundleError(f"{ITEMS_FILE} has no column {column}")
         if schema.field(column).type not in types:
-            message = f"{ITEMS_FILE}: {column} is {schema.field(column).type}, expected {types[0]}"
-            raise BundleError(message)
+            raise BundleError(f"{ITEMS_FILE}: {column} is {schema.field(column).type}, expected {types[0]}")
     return tuple(schema.names)

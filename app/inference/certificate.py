@@ -63,11 +63,10 @@ def replay(golden: Golden, precision: str, ranker: OnnxRanker, encoder: OnnxItem
     lowest = 1.0 - REPLAY_SLACK * (1.0 - tolerance.min_top10_agreement)
     if mean_agreement < lowest:
         worst = golden.requests[int(np.argmin(agreements))].name
-        message = (
+        raise BundleError(
             f"golden requests agree with FP32 in {mean_agreement:.4f} of their first {TOP_POSITIONS}, expected "
             f"{lowest:.4f}; the worst is {worst!r} with {min(agreements):.2f}"
         )
-        raise BundleError(message)
     cosine = _replay_texts(golden, precision, encoder) if encoder is not None and golden.texts else 1.0
     return Replay(
         requests=len(golden.requests),
@@ -97,8 +96,7 @@ def _replay_request(request: GoldenRequest, ranker: OnnxRanker, tolerance: Toler
         scores_C = ranker.score(batch)[0]
         catalog_scores_C = ranker.score_catalog(batch.history)[0][request.candidate_rows_C]
     except (ScoringFailed, IndexError) as error:
-        message = f"golden request {request.name!r} cannot be scored: {error}"
-        raise BundleError(message) from error
+        raise BundleError(f"golden request {request.name!r} cannot be scored: {error}") from error
     worst = 0.0
     for kind, expected_C, actual_C in (
         ("score", request.scores_C, scores_C),
@@ -108,11 +106,10 @@ def _replay_request(request: GoldenRequest, ranker: OnnxRanker, tolerance: Toler
         position = int(np.argmax(errors_C))
         worst = max(worst, float(errors_C[position]))
         if errors_C[position] > tolerance.max_score_error:
-            message = (
+            raise BundleError(
                 f"golden request {request.name!r}: the {kind} of candidate {position} is {actual_C[position]:.6f}, "
                 f"expected {expected_C[position]:.6f} within {tolerance.max_score_error:g}"
             )
-            raise BundleError(message)
     return worst, top_agreement(request.scores_C, scores_C)
 
 
@@ -121,8 +118,7 @@ def _replay_texts(golden: Golden, precision: str, encoder: OnnxItemEncoder) -> f
     try:
         actual_ND = encoder.encode([entry.text for entry in golden.texts])
     except ScoringFailed as error:
-        message = f"the golden texts cannot be encoded: {error}"
-        raise BundleError(message) from error
+        raise BundleError(f"the golden texts cannot be encoded: {error}") from error
     lowest = 1.0
     for entry, actual_D in zip(golden.texts, actual_ND, strict=True):
         scale = float(np.linalg.norm(entry.vector_D) * np.linalg.norm(actual_D))
@@ -131,9 +127,8 @@ def _replay_texts(golden: Golden, precision: str, encoder: OnnxItemEncoder) -> f
         )
         lowest = min(lowest, cosine)
         if cosine < least:
-            message = (
+            raise BundleError(
                 f"golden text {entry.text[:40]!r}: its vector has the cosine {cosine:.4f} with the FP32 one, "
                 f"expected at least {least}"
             )
-            raise BundleError(message)
     return lowest

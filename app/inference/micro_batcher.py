@@ -133,8 +133,10 @@ class MicroBatcher:
             return
         self._line.sweep()
         if len(self._line) >= self._max_waiting:
-            message = f"{len(self._line)} requests are waiting for the model, expected fewer than {self._max_waiting}"
-            raise Overloaded(message, retry_after_s=self.expected_wait_s())
+            raise Overloaded(
+                f"{len(self._line)} requests are waiting for the model, expected fewer than {self._max_waiting}",
+                retry_after_s=self.expected_wait_s(),
+            )
 
     def affordable(self, candidates: int, *, deadline_s: float) -> int:
         """Return how many of ``candidates`` can be scored by the deadline.

@@ -94,11 +94,10 @@ class OnnxRanker:
             ValueError: If dtype, shape or memory order differ.
         """
         if item_table.dtype != self.table_dtype or item_table.ndim != 2 or not item_table.flags.c_contiguous:  # noqa: PLR2004 -- two axes
-            message = (
+            raise ValueError(
                 f"the item table is {item_table.dtype}{list(item_table.shape)}, "
                 f"expected {self.table_dtype}[rows, width] in C order"
             )
-            raise ValueError(message)
         value = ort.OrtValue.ortvalue_from_numpy(item_table, self._device, 0)
         # one assignment of one tuple: a concurrent call sees the old pair or the new one
         self._table = (value, len(item_table))
@@ -152,15 +151,12 @@ def _run(
     try:
         scores: Float32Array = session.run((output,), feeds)[0]
     except Exception as error:
-        message = f"the model failed on a batch of {expected_shape}: {str(error)[:300]}"
-        raise ScoringFailed(message) from error
+        raise ScoringFailed(f"the model failed on a batch of {expected_shape}: {str(error)[:300]}") from error
     if scores.shape != expected_shape:
-        message = f"the model answered with {scores.shape} scores, expected {expected_shape}"
-        raise ScoringFailed(message)
+        raise ScoringFailed(f"the model answered with {scores.shape} scores, expected {expected_shape}")
     # one pass without a temporary; the sum of squares is finite only if every score is
     if not math.isfinite(np.vdot(scores, scores)) and not np.isfinite(scores).all():
-        message = f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite"
-        raise ScoringFailed(message)
+        raise ScoringFailed(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not finite")
     return scores
 
 
@@ -170,6 +166,5 @@ def _table_dtype(ranker: ort.InferenceSession, retriever: ort.InferenceSession) 
         for session in (ranker, retriever)
     ]
     if types[0] != types[1]:
-        message = f"{RANKER_FILE} takes an item table of {types[0]}, {RETRIEVER_FILE} one of {types[1]}"
-        raise BundleError(message)
+        raise BundleError(f"{RANKER_FILE} takes an item table of {types[0]}, {RETRIEVER_FILE} one of {types[1]}")
     return _TABLE_DTYPES[types[0]]

@@ -64,8 +64,9 @@ def open_session(
     """
     session = _loaded(path, provider, threads)
     if session.get_providers()[0] != provider.execution_provider:
-        message = f"{path.name} got {session.get_providers()[0]}, expected {provider.execution_provider}"
-        raise ProviderUnavailable(message)
+        raise ProviderUnavailable(
+            f"{path.name} got {session.get_providers()[0]}, expected {provider.execution_provider}"
+        )
     try:
         _check_tensors(path.name, "input", session.get_inputs(), inputs, exact=True)
         _check_tensors(path.name, "output", session.get_outputs(), outputs, exact=False)
@@ -73,8 +74,7 @@ def open_session(
         present = [spec for spec in optional_inputs if spec.name in defaults]
         _check_tensors(path.name, "input", [defaults[spec.name] for spec in present], present, exact=False)
     except UnicodeDecodeError as error:
-        message = f"{path.name} names a tensor with bytes that are no text"
-        raise BundleError(message) from error
+        raise BundleError(f"{path.name} names a tensor with bytes that are no text") from error
     return session
 
 
@@ -85,8 +85,9 @@ def _loaded(path: Path, provider: Provider, threads: int) -> ort.InferenceSessio
             str(path), session_options(threads), providers=list(provider.session_providers), enable_fallback=0
         )
     except Exception as error:
-        message = f"{path.name} cannot be loaded by ONNX Runtime {ort.__version__}: {str(error)[:300]}"
-        raise BundleError(message) from error
+        raise BundleError(
+            f"{path.name} cannot be loaded by ONNX Runtime {ort.__version__}: {str(error)[:300]}"
+        ) from error
 
 
 def session_options(threads: int) -> ort.SessionOptions:
@@ -110,15 +111,11 @@ def _check_tensors(
     found = {tensor.name: tensor for tensor in actual}
     for spec in expected:
         if spec.name not in found:
-            message = f"{file} has the {kind}s {', '.join(found) or 'none'}, expected one called {spec.name}"
-            raise BundleError(message)
+            raise BundleError(f"{file} has the {kind}s {', '.join(found) or 'none'}, expected one called {spec.name}")
         tensor = found.pop(spec.name)
         if tensor.type not in spec.dtypes:
-            message = f"{file}: {kind} {spec.name} is {tensor.type}, expected {' or '.join(spec.dtypes)}"
-            raise BundleError(message)
+            raise BundleError(f"{file}: {kind} {spec.name} is {tensor.type}, expected {' or '.join(spec.dtypes)}")
         if len(tensor.shape) != spec.rank:
-            message = f"{file}: {kind} {spec.name} has {len(tensor.shape)} axes, expected {spec.rank}"
-            raise BundleError(message)
+            raise BundleError(f"{file}: {kind} {spec.name} has {len(tensor.shape)} axes, expected {spec.rank}")
     if exact and found:
-        message = f"{file} needs the unknown {kind}s {', '.join(found)}"
-        raise BundleError(message)
+        raise BundleError(f"{file} needs the unknown {kind}s {', '.join(found)}")

@@ -53,8 +53,7 @@ def obtain_provider(requested: str, *, gpu_memory_limit_bytes: int | None = None
         ProviderUnavailable: If ``cuda`` is asked for and not obtained, or ``requested`` is another word.
     """
     if requested not in ("auto", "cpu", "cuda"):
-        message = f"the provider is {requested!r}, expected auto, cpu or cuda"
-        raise ProviderUnavailable(message)
+        raise ProviderUnavailable(f"the provider is {requested!r}, expected auto, cpu or cuda")
     if requested == "cpu":
         return _cpu(requested, "cpu was asked for")
     options = _cuda_options(gpu_memory_limit_bytes, device_id)

@@ -39,11 +39,11 @@ class OpenPlaces:
         self._columns: list[tuple[Int64Array, list[int]]] = []
         for column, most in max_per.items():
             if most < 1:
-                message = f"max_per of {column} is {most}, expected at least 1"
-                raise ValueError(message)
+                raise ValueError(f"max_per of {column} is {most}, expected at least 1")
             if len(labels[column]) != count:
-                message = f"{column} has {len(labels[column])} labels, expected one for each of {count} candidates"
-                raise ValueError(message)
+                raise ValueError(
+                    f"{column} has {len(labels[column])} labels, expected one for each of {count} candidates"
+                )
             codes_M = _codes(labels[column])
             self._columns.append((codes_M, [most] * (int(codes_M.max(initial=_NO_GROUP)) + 1)))
 

@@ -152,11 +152,8 @@ def _scaled_to_one(scores_M: FloatArray) -> FloatArray:
 
 def _check(scores_M: FloatArray, vectors_MD: Float32Array, diversity: float) -> None:
     if not 0.0 <= diversity <= 1.0:
-        message = f"diversity is {diversity}, expected 0..1"
-        raise ValueError(message)
+        raise ValueError(f"diversity is {diversity}, expected 0..1")
     if len(vectors_MD) != len(scores_M):
-        message = f"{len(vectors_MD)} vectors for {len(scores_M)} candidates, expected one each"
-        raise ValueError(message)
+        raise ValueError(f"{len(vectors_MD)} vectors for {len(scores_M)} candidates, expected one each")
     if not (np.isfinite(scores_M).all() and np.isfinite(vectors_MD).all()):
-        message = "a score or an item vector is not finite, expected numbers to diversify"
-        raise ValueError(message)
+        raise ValueError("a score or an item vector is not finite, expected numbers to diversify")

@@ -100,8 +100,7 @@ def list_positions(scores_C: FloatArray, rules: ListRules, facts: CandidateFacts
     if rules.is_plain:
         return top_k_positions(scores_C, rules.top_k)
     if facts is None:
-        message = f"{rules} needs facts about the candidates, got none"
-        raise ValueError(message)
+        raise ValueError(f"{rules} needs facts about the candidates, got none")
     if rules.strategy == "sample":
         scores_C = perturbed_scores(scores_C, temperature=rules.temperature, seed=rules.seed, keys_C=facts.keys())
     if rules.diversity == 0.0 and not rules.max_per:

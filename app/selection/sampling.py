@@ -32,8 +32,7 @@ def perturbed_scores(scores_C: FloatArray, *, temperature: float, seed: int | No
         ValueError: If the temperature is not above 0.
     """
     if not temperature > 0:
-        message = f"temperature is {temperature}, expected a number above 0"
-        raise ValueError(message)
+        raise ValueError(f"temperature is {temperature}, expected a number above 0")
     drawn_seed = randbits(64) if seed is None else seed
     return scores_C.astype(np.float64) / temperature + gumbel_noise(drawn_seed, keys_C)
 

@@ -33,8 +33,7 @@ def top_k_positions(scores_C: FloatArray, k: int) -> Int64Array:
         ValueError: If a score is NaN or ``k`` is below 1.
     """
     if k < 1:
-        message = f"k is {k}, expected at least 1"
-        raise ValueError(message)
+        raise ValueError(f"k is {k}, expected at least 1")
     count = len(scores_C)
     if count == 0:
         return np.empty(0, np.int64)
@@ -52,5 +51,6 @@ def top_k_positions(scores_C: FloatArray, k: int) -> Int64Array:
 
 def _refuse_nan(scores_C: FloatArray, suspect: float) -> None:
     if math.isnan(suspect):
-        message = f"the score at position {int(np.flatnonzero(np.isnan(scores_C))[0])} is NaN, expected a number"
-        raise ValueError(message)
+        raise ValueError(
+            f"the score at position {int(np.flatnonzero(np.isnan(scores_C))[0])} is NaN, expected a number"
+        )

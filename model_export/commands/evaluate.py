@@ -129,5 +129,4 @@ def _plain(value: object) -> object:
     """Turn numpy numbers into JSON's."""
     if isinstance(value, np.generic):
         return value.item()
-    message = f"{type(value).__name__} has no JSON form"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -84,11 +84,10 @@ def read_dataset(folder: Path) -> Dataset:
     row_of_code = pa.compute.index_in(item_names, items.column(columns.ITEM_ID))
     if row_of_code.null_count:
         missing = item_names.filter(pa.compute.is_null(row_of_code))
-        message = (
+        raise DataError(
             f"{columns.INTERACTIONS_FILE} names {len(missing)} items that {columns.ITEMS_FILE} lacks, expected none; "
             f"the first is {missing[0].as_py()!r}"
         )
-        raise DataError(message)
     user_names, users = _codes(events.column(columns.USER_ID))
     timestamps_ms = events.column(columns.TIMESTAMP).to_numpy().astype(np.int64)
     in_time_order = bool((timestamps_ms[1:] >= timestamps_ms[:-1]).all())

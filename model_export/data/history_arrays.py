@@ -60,8 +60,7 @@ def histories_between(
     longest = int(length_B.max(initial=0))
     width = padded_length if padded_length is not None else max(longest, 1)
     if longest > width:
-        message = f"a history has {longest} events, expected at most {width}"
-        raise ValueError(message)
+        raise ValueError(f"a history has {longest} events, expected at most {width}")
     step_H = np.arange(width)
     inside_BH = step_H < length_B[:, None]
     event_BH = np.where(inside_BH, first_B[:, None] + step_H, 0)

@@ -77,8 +77,7 @@ def paired_difference(
         ValueError: If the two have another number of questions.
     """
     if len(ours_T) != len(theirs_T):
-        message = f"{len(ours_T)} values against {len(theirs_T)}, expected the same questions"
-        raise ValueError(message)
+        raise ValueError(f"{len(ours_T)} values against {len(theirs_T)}, expected the same questions")
     gained_T = ours_T - theirs_T
     means = resampled_means(gained_T, resamples=resamples, seed=seed)
     low, high = np.percentile(means, [2.5, 97.5])

@@ -131,8 +131,9 @@ def _chosen(subject: Subject, names: str) -> list[Baseline]:
     wanted = [] if names == "none" else [name.strip() for name in names.split(",")]
     unknown = [name for name in wanted if name not in available]
     if unknown:
-        message = f"there is no baseline {unknown[0]!r} for this data, expected some of {', '.join(available)}"
-        raise CommandError(message)
+        raise CommandError(
+            f"there is no baseline {unknown[0]!r} for this data, expected some of {', '.join(available)}"
+        )
     return [available[name] for name in wanted]
 
 

@@ -71,8 +71,7 @@ def values_of_metric(ranks: Ranks, key: str) -> FloatArray:
         return hit_rate(ranks.masked_T, 1)
     name, _, cutoff = key.partition("@")
     if name not in METRICS or not cutoff.isdigit():
-        message = f"{key!r} is no metric, expected one of {', '.join(METRICS)} with @K, Accuracy or AUC"
-        raise ValueError(message)
+        raise ValueError(f"{key!r} is no metric, expected one of {', '.join(METRICS)} with @K, Accuracy or AUC")
     return METRICS[name](ranks.masked_T, int(cutoff))
 
 

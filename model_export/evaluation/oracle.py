@@ -28,8 +28,7 @@ class Oracle:
             test_events: ``int64[T]``, the events of the leave-one-out test targets, ascending, one a row of the truth.
         """
         if len(truth) != len(test_events):
-            message = f"the truth speaks of {len(truth)} test events, the split has {len(test_events)}"
-            raise CommandError(message)
+            raise CommandError(f"the truth speaks of {len(truth)} test events, the split has {len(test_events)}")
         self._truth = truth
         self._test_events = test_events
 

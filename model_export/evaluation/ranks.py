@@ -64,12 +64,10 @@ def checked_scores(scorer: CatalogScorer, block: Questions) -> Float32Array:
     scores_BN = np.array(scorer.scores(block), np.float32)
     expected = (len(block), block.data.item_count + 1)
     if scores_BN.shape != expected:
-        message = f"{scorer.name} returned scores of shape {scores_BN.shape}, expected {expected}"
-        raise CommandError(message)
+        raise CommandError(f"{scorer.name} returned scores of shape {scores_BN.shape}, expected {expected}")
     scores_BN[:, 0] = -np.inf
     if np.isnan(scores_BN.min()):
-        message = f"{scorer.name} returned a NaN score, expected numbers"
-        raise CommandError(message)
+        raise CommandError(f"{scorer.name} returned a NaN score, expected numbers")
     return scores_BN
 
 

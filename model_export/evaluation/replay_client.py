@@ -178,8 +178,7 @@ class ReplayClient:
             try:
                 response = await self._http.request(method, path, json=body)
             except httpx.HTTPError as error:
-                message = f"{method} {path} got no answer: {type(error).__name__} {error}"
-                raise CommandError(message) from error
+                raise CommandError(f"{method} {path} got no answer: {type(error).__name__} {error}") from error
             if response.status_code not in _BUSY:
                 break
             self.busy += 1
@@ -187,8 +186,7 @@ class ReplayClient:
         if or_missing and response.status_code == httpx.codes.NOT_FOUND:
             return None
         if not response.is_success:
-            message = f"{method} {path} was answered {response.status_code}: {response.text[:300]}"
-            raise CommandError(message)
+            raise CommandError(f"{method} {path} was answered {response.status_code}: {response.text[:300]}")
         return response.json()
 
 

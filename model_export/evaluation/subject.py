@@ -78,8 +78,9 @@ def subject_of_runs(folders: list[Path], *, test: bool = True, device: str = "cp
     first = runs[0]
     for folder, run in zip(folders, runs, strict=True):
         if (run.data.fingerprint, run.split.name) != (first.data.fingerprint, first.split.name):
-            message = f"{folder} was trained on other data or another split than {folders[0]}, expected the same"
-            raise CommandError(message)
+            raise CommandError(
+                f"{folder} was trained on other data or another split than {folders[0]}, expected the same"
+            )
     scorers = [RunScorer(run.model, name=OURS) for run in runs]
     unaware = RunScorer(load_trained_run(folders[0], device, selected=True).model, name=OURS) if test else scorers[0]
     refitted = test and first.config.training.refit

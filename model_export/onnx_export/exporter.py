@@ -99,8 +99,7 @@ def _certified(
     except BundleError as error:
         missed.append(str(error))
     if missed:
-        message = f"the {precision} bundle is refused: {'; '.join(missed)}; {blamed_layer(draft, precision)}"
-        raise ExportError(message)
+        raise ExportError(f"the {precision} bundle is refused: {'; '.join(missed)}; {blamed_layer(draft, precision)}")
     del golden["took_ms"]
     sizes = {name: (draft.folder / name).stat().st_size for name in BUNDLE_FILES}
     record = parity.parity_record(scores, quality) | {

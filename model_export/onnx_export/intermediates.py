@@ -63,8 +63,9 @@ def scan_for_overflow(path: Path, requests: Iterable[Feeds]) -> Scan:
             if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or not value.size:
                 continue
             if not np.isfinite(value).all():
-                message = f"{path.name}: {name} is not finite on a golden request (largest before: {_top(seen)})"
-                raise ExportError(message)
+                raise ExportError(
+                    f"{path.name}: {name} is not finite on a golden request (largest before: {_top(seen)})"
+                )
             largest = float(np.abs(value).max())
             seen[name] = max(seen.get(name, 0.0), largest)
             if value.dtype == np.float16:

@@ -41,8 +41,7 @@ def write_item_table(bundle: Path, table_ND: Float32Array, precision: str) -> ND
         table = np.ascontiguousarray(table_ND, dtype=TABLE_DTYPES[precision])
     broken = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if len(broken):
-        message = f"row {broken[0]} of the item table is not finite in {table.dtype} ({len(broken)} such rows)"
-        raise ExportError(message)
+        raise ExportError(f"row {broken[0]} of the item table is not finite in {table.dtype} ({len(broken)} such rows)")
     np.save(bundle / ITEM_TABLE_FILE, table, allow_pickle=False)
     return table
 

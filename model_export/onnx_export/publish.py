@@ -90,8 +90,9 @@ def content_version(manifest: Manifest, files: dict[str, dict[str, Any]]) -> str
 
 def _refuse_existing(destination: Path) -> None:
     if destination.exists() or destination.is_symlink():
-        message = f"the bundle {destination} exists already; a published bundle is never changed, choose another folder"
-        raise BundleError(message)
+        raise BundleError(
+            f"the bundle {destination} exists already; a published bundle is never changed, choose another folder"
+        )
 
 
 def _flush(folder: Path) -> None:

@@ -51,8 +51,9 @@ class Parts:
         with np.errstate(over="ignore"):
             cast = value.astype(self.event_dtype)
         if not np.isfinite(cast).all():
-            message = f"{hint} holds {float(np.abs(value).max()):.3g}, which {np.dtype(self.event_dtype)} cannot hold"
-            raise ExportError(message)
+            raise ExportError(
+                f"{hint} holds {float(np.abs(value).max()):.3g}, which {np.dtype(self.event_dtype)} cannot hold"
+            )
         return self.graph.constant(cast, hint)
 
     def request_weight(self, value: NDArray[Any], hint: str) -> str:

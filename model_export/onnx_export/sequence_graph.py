@@ -45,8 +45,7 @@ def states_of_newest(parts: Parts, history: History, encoder: str, blocks: int) 
         (long_term_bias,) = newest_position_bias(parts, history, [of_long_term])
         short = _recurrent(parts, history, encoder, blocks)
     else:
-        message = f"there is no graph for the sequence encoder {encoder!r}"
-        raise ExportError(message)
+        raise ExportError(f"there is no graph for the sequence encoder {encoder!r}")
     return short, _long_term(parts, history, long_term_bias)
 
 

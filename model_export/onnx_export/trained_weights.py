@@ -41,8 +41,7 @@ class TrainedWeights:
             ExportError: If the model has none of that name.
         """
         if name not in self._arrays:
-            message = f"the model has no parameter {name}; the graph was written for another architecture"
-            raise ExportError(message)
+            raise ExportError(f"the model has no parameter {name}; the graph was written for another architecture")
         self._unused.discard(name)
         return self._arrays[name]
 
@@ -57,7 +56,6 @@ class TrainedWeights:
     def check_all_used(self) -> None:
         """Raise `ExportError` if a parameter was never asked for."""
         if self._unused:
-            message = (
+            raise ExportError(
                 f"the graph does not use {', '.join(sorted(self._unused))}; it was written for another architecture"
             )
-            raise ExportError(message)

@@ -42,8 +42,9 @@ class Ease:
             CommandError: If there are more than `MOST_ITEMS` items.
         """
         if data.item_count > MOST_ITEMS:
-            message = f"EASE needs a dense matrix of {data.item_count} x {data.item_count} items, at most {MOST_ITEMS}"
-            raise CommandError(message)
+            raise CommandError(
+                f"EASE needs a dense matrix of {data.item_count} x {data.item_count} items, at most {MOST_ITEMS}"
+            )
         user_item = user_item_matrix(data, ends_U)
         inverse_NN = _inverse((user_item.T @ user_item).toarray(order="F"), ridge)
         diagonal_N = inverse_NN.diagonal().copy()
@@ -64,8 +65,7 @@ def _inverse(gram_NN: Float32Array, ridge: float) -> Float32Array:
     if not failed:
         factor_NN, failed = lapack.spotri(factor_NN, lower=1, overwrite_c=1)
     if failed:
-        message = f"the item-item matrix with ridge {ridge} is not positive definite, expected a larger ridge"
-        raise CommandError(message)
+        raise CommandError(f"the item-item matrix with ridge {ridge} is not positive definite, expected a larger ridge")
     for start in range(0, len(factor_NN), _ROWS_AT_ONCE):  # LAPACK fills one triangle; mirror it block by block
         stop = start + _ROWS_AT_ONCE
         factor_NN[start:stop, stop:] = factor_NN[stop:, start:stop].T

@@ -108,8 +108,7 @@ def fit_for_validation(baseline: Baseline, data: Dataset, split: Split) -> Fitte
         if best is None or value > best_ndcg:
             best, best_ndcg = FittedBaseline(scorer, settings), value
     if best is None:
-        message = f"{baseline.name} has no settings to try, expected at least one"
-        raise ValueError(message)
+        raise ValueError(f"{baseline.name} has no settings to try, expected at least one")
     return best
 
 
