@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -127,8 +126,6 @@ def _buckets(encodings: Sequence[Encoding], tokens_per_run: int) -> Iterator[lis
 
 
 def _open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    # the library's own threads would take cores from ranking; encoding is bounded by its caller
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.enable_truncation(max_length=max_tokens)
