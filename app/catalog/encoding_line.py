@@ -15,7 +15,6 @@ from app.errors import Overloaded, ScoringFailed, SeqrankError, ShuttingDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from app.contract.tensors import Float32Array
 
@@ -75,9 +74,7 @@ class EncodingLine:
         self._worker = asyncio.create_task(self._work(), name="item-encoding-line")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._worker is not None:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -11,7 +11,6 @@ from app.errors import BundleError, ScoringFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from app.inference.bundle import Bundle
 
@@ -52,9 +51,7 @@ class CertificateWatch:
             self._task = asyncio.create_task(self._watch(), name="certificate-watch")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

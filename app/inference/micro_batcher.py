@@ -16,8 +16,6 @@ from app.inference.waiting_line import WaitingLine
 from app.inference.worker_threads import WorkerThreads
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from app.contract.encoding import EncodedHistory
     from app.contract.tensors import Float32Array, HistoryBatch, Int64Array, RankingBatch
     from app.inference.batch_policy import BatchPolicy
@@ -89,9 +87,7 @@ class MicroBatcher:
         self._open = True
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._open = False
         for job in self._line.leave():
             job.fail(ShuttingDown("the service is stopping and scores nothing any more"))

@@ -12,15 +12,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 from urllib.parse import quote
 
 from app.errors import DataFolderInUse, InvalidSetting, SeqrankError, StorageUnavailable
 from app.storage import bound_child
 from app.storage.server_binary import find_server_binary
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 LONGEST_SOCKET_PATH: Final = 100
 """A Unix socket's path is limited to 108 bytes on Linux, 104 on macOS."""
@@ -100,9 +97,7 @@ class EmbeddedValkey:
         self._watcher = asyncio.create_task(self._watch(), name="embedded-valkey")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -11,7 +11,6 @@ from app.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
 
     from app.storage.circuit_breaker import CircuitBreaker
 
@@ -42,9 +41,7 @@ class RecoveryProbe:
         self._task = asyncio.create_task(self._watch(), name="redis-recovery-probe")
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
