@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from app.api.body import ClientLeft, check_announced_length, read_body
 from app.api.error_responses import error_reply
-from app.api.keys import KeyRing, Scope, key_in
+from app.api.keys import Access, KeyRing, key_in
 from app.api.request_ids import new_request_id
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class _Heads:
         return heads
 
 
-def scope_of(method: str, path: str) -> Scope:
+def access_of(method: str, path: str) -> Access:
     """Return what a request needs a key for."""
     if path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES):
-        return Scope.OPEN
+        return Access.OPEN
     if method in ("PUT", "DELETE"):
-        return Scope.ADMIN
-    return Scope.RANK
+        return Access.ADMIN
+    return Access.RANK
 
 
 @dataclass(slots=True)
@@ -117,9 +117,9 @@ class Edge:
             return
         started_s = time.monotonic()
         heads = _Heads.of(scope["headers"])
-        access = scope_of(scope["method"], scope["path"])
+        access = access_of(scope["method"], scope["path"])
         # probes and metrics are not work that draining has to wait for
-        counted = access is not Scope.OPEN
+        counted = access is not Access.OPEN
         self.service.in_flight += counted
         self.probes += not counted
         exchange = _Exchange(scope, send, heads.request_id, self)
@@ -185,10 +185,10 @@ class Edge:
         self.admission.check(self._others_busy)
         return content
 
-    def _admit(self, scope: body.Scope, heads: _Heads, access: Scope) -> None:
+    def _admit(self, scope: body.Scope, heads: _Heads, access: Access) -> None:
         key = key_in(heads.authorization, heads.api_key)
         self.keys.check(key, access)
-        if self.rate_limit is not None and access is not Scope.OPEN:
+        if self.rate_limit is not None and access is not Access.OPEN:
             client = scope.get("client")
             # a key that nobody checked is only a word of the caller's, which could be another one each time
             known = key if self.keys.guards(access) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from enum import IntEnum
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from app.api.failures import BadKey, KeyOutOfScope
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from app.api.key_file import KeyFile
 
 
-class Scope(IntEnum):
-    """What a request needs; a higher scope includes the lower ones."""
+class Access(Enum):
+    """What a request needs; more access includes less."""
 
     OPEN = 0
     """Probes, metrics and documentation."""
@@ -50,11 +50,11 @@ class KeyRing:
         self._rank_guarded = bool(self._rank_keys) or rank_file is not None
         self._admin_guarded = bool(self._admin_keys) or admin_file is not None
 
-    def guards(self, scope: Scope) -> bool:
-        """Return whether ``scope`` needs a key."""
-        if scope is Scope.ADMIN:
+    def guards(self, access: Access) -> bool:
+        """Return whether ``access`` needs a key."""
+        if access is Access.ADMIN:
             return self._rank_guarded or self._admin_guarded
-        return scope is Scope.RANK and self._rank_guarded
+        return access is Access.RANK and self._rank_guarded
 
     def degraded(self) -> list[str]:
         """Return ``["keys"]`` while a key file is unreadable or without a key, else nothing; the log says which."""
@@ -62,14 +62,14 @@ class KeyRing:
         troubles = [file.trouble() for file in (self._rank_file, self._admin_file) if file is not None]
         return ["keys"] if any(troubles) else []
 
-    def check(self, key: bytes | None, scope: Scope) -> None:
+    def check(self, key: bytes | None, access: Access) -> None:
         """Let a request with this key pass.
 
         Raises:
             BadKey: If a key is needed, and it is missing or unknown.
-            KeyOutOfScope: If the key is good for less than ``scope``.
+            KeyOutOfScope: If the key is good for less than that.
         """
-        if not self.guards(scope):
+        if not self.guards(access):
             return
         if key is None:
             raise BadKey("no key was given, expected one as Authorization: Bearer KEY or X-API-Key: KEY")
@@ -77,7 +77,7 @@ class KeyRing:
         is_admin = _is_one_of(key, self._admin_keys, self._admin_file)
         if not is_rank and not is_admin:
             raise BadKey("the key is not known here")
-        if scope is Scope.ADMIN and self._admin_guarded and not is_admin:
+        if access is Access.ADMIN and self._admin_guarded and not is_admin:
             raise KeyOutOfScope("the key may rank and send feedback, but this needs an admin key")
 
 

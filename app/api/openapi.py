@@ -39,7 +39,7 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
 """Bodies that every bundle takes; made from the schema alone, Swagger UI's would be refused: every field is null."""
 
 NEEDS_NO_KEY: Final[dict[str, Any]] = {"security": []}
-"""What an open route adds to its operation; see `app.api.edge.scope_of`."""
+"""What an open route adds to its operation; see `app.api.edge.access_of`."""
 
 _ERRORS: Final = {
     400: "The body is no JSON, or `items` is empty.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.api.failures import BadKey, RateLimited
-from app.api.keys import KeyRing, Scope, key_in
+from app.api.keys import Access, KeyRing, key_in
 from app.api.rate_limit import RateLimit
 from tests.api_house import ApiHouse
 
@@ -80,9 +80,9 @@ def test_keys_are_compared_in_constant_time():
     """No comparison of a key ends at the first wrong byte."""
     ring = KeyRing(rank_keys=("alpha", "beta"), admin_keys=("gamma",))
     for key in (b"alpha", b"beta", b"gamma"):
-        ring.check(Uncomparable(key), Scope.RANK)
+        ring.check(Uncomparable(key), Access.RANK)
     with pytest.raises(BadKey):
-        ring.check(Uncomparable(b"delta"), Scope.RANK)
+        ring.check(Uncomparable(b"delta"), Access.RANK)
 
 
 def test_the_bearer_goes_before_the_other_header():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.api.edge import scope_of
-from app.api.keys import Scope
+from app.api.edge import access_of
+from app.api.keys import Access
 from tests.api_house import ApiHouse
 
 
@@ -53,4 +53,4 @@ async def test_the_document_asks_for_a_key_where_the_service_does(house):
     """Probes and metrics have no lock; everything else has one."""
     paths = (await house.client.get("/openapi.json")).json()["paths"]
     open_paths = {path for path, operations in paths.items() if operations.get("get", {}).get("security") == []}
-    assert open_paths == {path for path in paths if scope_of("GET", path) is Scope.OPEN}
+    assert open_paths == {path for path in paths if access_of("GET", path) is Access.OPEN}

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from app.api.key_file import KeyFile
-from app.api.keys import KeyRing, Scope
+from app.api.keys import Access, KeyRing
 from app.errors import InvalidSetting
 from tests.api_house import ApiHouse
 
@@ -26,7 +26,7 @@ class House:
         """Return whether the key is good two seconds later."""
         self.now_s += 2.0
         try:
-            self.ring.check(key, Scope.RANK)
+            self.ring.check(key, Access.RANK)
         except Exception as error:  # noqa: BLE001 -- said by its text
             assert "not known" in str(error)  # noqa: PT017 -- the one refusal that is meant
             return False
