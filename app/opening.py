@@ -18,8 +18,8 @@ from app.inference.micro_batcher import MicroBatcher
 from app.inference.warm_up import WarmUp, WarmUpPlan, usable_cores, warm_up
 from app.inference.worker_threads import handoff_s
 from app.ranking.actions import ActionIds
+from app.ranking.history import HistoryReader
 from app.ranking.list_maker import ListMaker
-from app.ranking.memory import Rememberer
 from app.ranking.scoring import CandidateScoring
 from app.ranking.service import RankingService
 from app.storage.append_call import HistoryLimits
@@ -166,7 +166,7 @@ def _catalog(bundle: Bundle, store: Store, settings: Settings) -> AbstractAsyncC
 def _ranking(
     bundle: Bundle, catalog: OnlineCatalog, store: Store, line: MicroBatcher, settings: Settings
 ) -> RankingService:
-    rememberer = Rememberer(
+    histories = HistoryReader(
         store.history,
         catalog,
         ActionIds(bundle.manifest.actions),
@@ -175,7 +175,7 @@ def _ranking(
     )
     return RankingService(
         catalog=catalog,
-        rememberer=rememberer,
+        histories=histories,
         scoring=CandidateScoring(line, catalog),
         list_maker=ListMaker(catalog, calibration_from(bundle.manifest.calibration)),
         objectives=bundle.manifest.objectives,

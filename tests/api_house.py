@@ -12,8 +12,8 @@ import httpx
 from app.api.serving import Serving
 from app.main import create_app
 from app.ranking.actions import ActionIds
+from app.ranking.history import HistoryReader
 from app.ranking.list_maker import ListMaker
-from app.ranking.memory import Rememberer
 from app.ranking.scoring import CandidateScoring
 from app.ranking.service import RankingService
 from app.settings import Settings
@@ -66,7 +66,7 @@ class ApiHouse:
             raise self.opening_error
         ranking = RankingService(
             catalog=self.catalog,
-            rememberer=Rememberer(
+            histories=HistoryReader(
                 self.store, self.catalog, ActionIds(ACTIONS), history_length=50, store_timeout_s=0.02
             ),
             scoring=CandidateScoring(self.scorer, self.catalog),

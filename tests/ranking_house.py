@@ -9,8 +9,8 @@ import time
 from app.contract.events import Event
 from app.ranking.actions import ActionIds
 from app.ranking.budget import Budget
+from app.ranking.history import HistoryReader
 from app.ranking.list_maker import ListMaker
-from app.ranking.memory import Rememberer
 from app.ranking.query import RankQuery
 from app.ranking.scoring import CandidateScoring
 from app.ranking.service import RankingService
@@ -27,7 +27,9 @@ class House:
         self.catalog, self.store, self.scorer = FakeCatalog(), FakeStore(), FakeScorer()
         self.service = RankingService(
             catalog=self.catalog,
-            rememberer=Rememberer(self.store, self.catalog, ActionIds(ACTIONS), history_length=3, store_timeout_s=0.02),
+            histories=HistoryReader(
+                self.store, self.catalog, ActionIds(ACTIONS), history_length=3, store_timeout_s=0.02
+            ),
             scoring=CandidateScoring(self.scorer, self.catalog),
             list_maker=ListMaker(self.catalog, calibration),
             objectives=("click", "purchase"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from app.contract.tensors import Float32Array, Int64Array
     from app.ranking.fallback import Reason
-    from app.ranking.memory import Memory
+    from app.ranking.history import UserHistory
     from app.ranking.ports import ItemCatalog
     from app.ranking.query import RankQuery
     from app.ranking.scoring import Scored
@@ -48,7 +48,7 @@ class ListMaker:
         query: RankQuery,
         candidates: Candidates,
         scored: Scored,
-        memory: Memory,
+        history: UserHistory,
         reasons: Sequence[Reason],
     ) -> Ranking:
         """Return the list: scored candidates by the rules, then those without a score, then the unknown ones."""
@@ -67,9 +67,9 @@ class ListMaker:
             probabilities=self._probabilities(query, scores_K, without_score) if by_model else None,
             reasons=[str(reason) for reason in reasons],
             unknown=[] if query.item_ids is None else [query.item_ids[place] for place in candidates.unknown],
-            history_used=len(memory.history) if by_model else 0,
-            newest_age_ms=memory.newest_age_ms if by_model else None,
-            history_source=memory.source,
+            history_used=len(history.encoded) if by_model else 0,
+            newest_age_ms=history.newest_age_ms if by_model else None,
+            history_source=history.source,
             candidates=len(candidates),
             scored_items=len(scored.rows_S) if by_model else 0,
         )

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.contract.tensors import Int64Array
+    from app.ranking.history import HistoryReader, UserHistory
     from app.ranking.list_maker import ListMaker
-    from app.ranking.memory import Memory, Rememberer
     from app.ranking.ports import ItemCatalog, StageTimer
     from app.ranking.query import Ranking, RankQuery
     from app.ranking.scoring import CandidateScoring
@@ -37,7 +37,7 @@ class RankingService:
         self,
         *,
         catalog: ItemCatalog,
-        rememberer: Rememberer,
+        histories: HistoryReader,
         scoring: CandidateScoring,
         list_maker: ListMaker,
         objectives: Sequence[str],
@@ -47,14 +47,14 @@ class RankingService:
 
         Args:
             catalog: Items.
-            rememberer: Gets histories.
+            histories: Reads the history of a request.
             scoring: Gets scores.
             list_maker: Makes lists.
             objectives: The bundle's objective names.
             rescored: How many of the whole catalogue's best are scored in full.
         """
         self._catalog = catalog
-        self._rememberer = rememberer
+        self._histories = histories
         self._scoring = scoring
         self._list_maker = list_maker
         self._objectives = tuple(objectives)
@@ -71,37 +71,37 @@ class RankingService:
 
     async def _rank(self, query: RankQuery, timer: StageTimer) -> Ranking:
         weights_O = weights_of(query.objective, self._objectives)
-        memory = await self._rememberer.recall(query)
+        history = await self._histories.read(query)
         timer.lap("history")
-        reasons = list(memory.reasons)
-        seen_rows = memory.seen_rows[memory.seen_rows > 0] if query.exclude_seen else np.empty(0, np.int64)
+        reasons = list(history.reasons)
+        seen_rows = history.seen_rows[history.seen_rows > 0] if query.exclude_seen else np.empty(0, np.int64)
         if query.item_ids is None:
-            candidates, failure = await self._whole_catalog(query, memory, seen_rows)
+            candidates, failure = await self._whole_catalog(query, history, seen_rows)
         else:
-            candidates, failure = await self._given(query, memory, seen_rows, reasons), None
+            candidates, failure = await self._given(query, history, seen_rows, reasons), None
         timer.lap("candidates")
         if failure is None:
             alone = self._under_way == 1
-            scored = await self._scoring.score(memory.history, candidates, weights_O, query.budget, alone=alone)
+            scored = await self._scoring.score(history.encoded, candidates, weights_O, query.budget, alone=alone)
         else:
             scored = self._scoring.by_prior(candidates, failure)
         timer.lap("model")
         reasons += scored.reasons
         self._refuse_if_strict(query, reasons)
-        ranking = self._list_maker.make(query, candidates, scored, memory, reasons)
+        ranking = self._list_maker.make(query, candidates, scored, history, reasons)
         timer.lap("list")
         return ranking
 
     async def _given(
-        self, query: RankQuery, memory: Memory, seen_rows: Int64Array, reasons: list[Reason]
+        self, query: RankQuery, history: UserHistory, seen_rows: Int64Array, reasons: list[Reason]
     ) -> Candidates:
         item_ids = query.item_ids or ()
         candidates = split_by_row(self._catalog.rows_of_ids(item_ids))
-        if query.exclude_seen and len(memory.stored):
+        if query.exclude_seen and len(history.stored):
             candidates = without_rows(candidates, seen_rows)
             if candidates.unknown:
                 keys = keys_of([item_ids[position] for position in candidates.unknown])
-                unseen = ~np.isin(keys, memory.stored.item_keys_E)
+                unseen = ~np.isin(keys, history.stored.item_keys_E)
                 unknown = np.asarray(candidates.unknown)[unseen].tolist()
                 candidates = Candidates(candidates.rows_C, candidates.positions_C, unknown)
         return await self._with_texts(query, candidates, reasons) if query.texts else candidates
@@ -120,12 +120,12 @@ class RankingService:
         return with_rows(candidates, positions, found)
 
     async def _whole_catalog(
-        self, query: RankQuery, memory: Memory, seen_rows: Int64Array
+        self, query: RankQuery, history: UserHistory, seen_rows: Int64Array
     ) -> tuple[Candidates, Reason | None]:
         # a capped list looks as far as one of given candidates does
         count = max(self._rescored, query.rules.top_k, CAPPED_POOL if query.rules.max_per else 0)
         try:
-            return await self._scoring.retrieve(memory.history, seen_rows, count, query.budget), None
+            return await self._scoring.retrieve(history.encoded, seen_rows, count, query.budget), None
         except BudgetExceeded:
             return self._scoring.popular(seen_rows, count), Reason.MODEL_TIMEOUT
         except ScoringFailed:

@@ -1,4 +1,4 @@
-"""What the service remembers of a user when it ranks: read, matched with the catalogue, encoded."""
+"""The history of the user who is ranked for: read, matched with the catalogue, encoded."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class UserHistory:
     """A user's history, ready for the model.
 
     Attributes:
-        history: What the model reads.
-        seen_rows: ``int64[E]`` rows of every remembered event, also those beyond what the model reads.
+        encoded: What the model reads.
+        seen_rows: ``int64[E]`` rows of every stored event, also those beyond what the model reads.
         source: Where it came from.
         stored: The events as they were stored.
         newest_age_ms: Age of the newest event that the model reads, exact where its seconds in float32 are not.
         reasons: What went wrong.
     """
 
-    history: EncodedHistory
+    encoded: EncodedHistory
     seen_rows: Int64Array
     source: HistorySource
     stored: StoredHistory
@@ -43,7 +43,7 @@ class Memory:
     reasons: tuple[Reason, ...] = ()
 
 
-class Rememberer:
+class HistoryReader:
     """Gets the history of a request from the request or the store."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Rememberer:
         self._history_length = history_length
         self._store_timeout_s = store_timeout_s
 
-    async def recall(self, query: RankQuery) -> Memory:
+    async def read(self, query: RankQuery) -> UserHistory:
         """Return the history of a request; without the store, an empty one with the reason."""
         if query.history is not None:
             return self._encode(query.history, query.now_ms, "request")
@@ -81,7 +81,7 @@ class Rememberer:
             stored = await self._store.read(query.user, timeout_s=timeout_s)
         except (StorageUnavailable, BudgetExceeded):
             nothing = np.empty(0, np.int64)
-            return Memory(EMPTY_HISTORY, nothing, "unavailable", NO_HISTORY, reasons=(Reason.HISTORY_UNAVAILABLE,))
+            return UserHistory(EMPTY_HISTORY, nothing, "unavailable", NO_HISTORY, reasons=(Reason.HISTORY_UNAVAILABLE,))
         reasons: tuple[Reason, ...] = ()
         if stored.catalog_version > self._catalog.version:
             reasons = await self._catch_up(stored.catalog_version, query)
@@ -98,17 +98,17 @@ class Rememberer:
 
     def _encode(
         self, stored: StoredHistory, now_ms: int, source: HistorySource, reasons: tuple[Reason, ...] = ()
-    ) -> Memory:
+    ) -> UserHistory:
         if not len(stored):
-            return Memory(EMPTY_HISTORY, np.empty(0, np.int64), source, stored, reasons=reasons)
+            return UserHistory(EMPTY_HISTORY, np.empty(0, np.int64), source, stored, reasons=reasons)
         rows_E = self._catalog.rows_of_keys(stored.item_keys_E)
         actions_E = self._actions.of_keys(stored.action_keys_E)
         # an action that this bundle was not trained on says nothing to it: the event is dropped like one of an
         # unknown item
         known_E = rows_E if actions_E.min() >= 0 else np.where(actions_E >= 0, rows_E, 0)
-        history = encode_history(
+        encoded = encode_history(
             known_E, actions_E, stored.timestamps_ms_E, now_ms=now_ms, history_length=self._history_length
         )
         newest = known_E.nonzero()[0][-1:]
         newest_age_ms = max(now_ms - int(stored.timestamps_ms_E[newest[0]]), 0) if len(newest) else None
-        return Memory(history, rows_E, source, stored, newest_age_ms, reasons)
+        return UserHistory(encoded, rows_E, source, stored, newest_age_ms, reasons)
