@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from app.api.edge import Refuse
     from app.api.reply import Reply
 
-EXTENSION: Final = ONE_WRITE
-"""In the scope's ``extensions``: ``(status, headers, body) -> bool``, False if ASGI's ``send`` has to be used."""
-
 MOST_URL_BYTES: Final = 65_535
 """Of path and query: what httptools can take apart."""
 
@@ -53,7 +50,7 @@ _NOWHERE: Final = _Nowhere()
 
 
 class ShortProtocol(HttpToolsProtocol):
-    """Offers every request the `EXTENSION`, refuses at once what need not begin, and waits for nobody for ever.
+    """Offers every request `ONE_WRITE`, refuses at once what need not begin, and waits for nobody for ever.
 
     ASGI sends head and body apart: two writes, of which the first wakes the client for nothing, and two patterns are
     searched in each header. Headers that are given here must be sound: names lower-case, no line ends in values, and
@@ -219,7 +216,7 @@ class ShortProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["extensions"] = {EXTENSION: partial(self._write, cycle)}  # type: ignore[dict-item]
+        cycle.scope["extensions"] = {ONE_WRITE: partial(self._write, cycle)}  # type: ignore[dict-item]
         super()._start_asgi_task(cycle, app)
 
     def on_url(self, url: bytes) -> None:

@@ -51,13 +51,11 @@ class Application:
     Attributes:
         asgi: The ASGI application.
         service: Where the process is in its life; the server sets `Service.draining`.
-        openapi: Makes the OpenAPI document.
         refuse: See `app.api.edge.Edge.refuse`; None where a layer around the edge has to see every answer.
     """
 
     asgi: Any
     service: Service
-    openapi: Callable[[], dict[str, Any]]
     refuse: Refuse | None = None
 
 
@@ -79,7 +77,7 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
     guards = _guards(settings)
     service = Service(also_degraded=guards.keys.degraded)
 
-    app, edge = build_application(
+    edge = build_application(
         service=service,
         observer=observer,
         limits=ApiLimits(
@@ -94,7 +92,7 @@ def create_app(settings: Settings, opener: Opener = open_serving, *, accept_when
     )
     origins = settings.names_in("cors_origins")
     cors = Cors(edge, origins) if origins else None
-    return Application(cors or edge, service, app.openapi, None if cors else edge.refuse)
+    return Application(cors or edge, service, None if cors else edge.refuse)
 
 
 def _lifespan(

@@ -93,15 +93,15 @@ async def _store_and_bundle(
 def store_of(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """Return the store, to be opened."""
     return open_store(
-        redis_options(settings),
-        limits=history_limits(settings),
+        _redis_options(settings),
+        limits=_history_limits(settings),
         data_dir=settings.data_dir,
         append_fsync=settings.append_fsync,
         user_secret=settings.user_secret.get_secret_value(),
     )
 
 
-def redis_options(settings: Settings) -> RedisOptions:
+def _redis_options(settings: Settings) -> RedisOptions:
     """Return where Redis is, and how long to wait for it."""
     return RedisOptions(
         url=settings.redis_url.get_secret_value(),
@@ -117,7 +117,7 @@ def redis_options(settings: Settings) -> RedisOptions:
     )
 
 
-def history_limits(settings: Settings) -> HistoryLimits:
+def _history_limits(settings: Settings) -> HistoryLimits:
     """Return how much of a user is kept, and for how long."""
     return HistoryLimits(
         kept_events=settings.history_kept_events,

@@ -68,8 +68,8 @@ def build_application(
     guards: Guards,
     version: str,
     lifespan: Lifespan[FastAPI] | None = None,
-) -> tuple[FastAPI, Edge]:
-    """Return the framework's application and the edge around it; the edge is what a server serves."""
+) -> Edge:
+    """Return the edge, with the framework's application inside; the edge is what a server serves."""
     app = _framework(version, lifespan, max_items=limits.max_items)
     rank = RankEndpoint(service, observer, RankLimits(max_items=limits.max_items, timeout_ms=limits.timeout_ms))
     feedback = FeedbackEndpoint(service, observer, max_events=limits.max_items)
@@ -79,7 +79,7 @@ def build_application(
     _add_items(app, service, limits)
     _add_probes(app, service, observer, limits)
     lanes: dict[str, Lane] = {"/rank": rank, "/feedback": feedback, "/events": feedback}
-    edge = Edge(
+    return Edge(
         app=app,
         lanes=lanes,
         service=service,
@@ -89,7 +89,6 @@ def build_application(
         max_body_bytes=limits.max_body_bytes,
         admission=Admission(limits.timeout_ms / 1000.0 * BUDGET_SHARE),
     )
-    return app, edge
 
 
 def _framework(version: str, lifespan: Lifespan[FastAPI] | None, *, max_items: int) -> FastAPI:

@@ -36,7 +36,8 @@ SECURITY_HEADERS: Final = [
 ]
 
 ONE_WRITE: Final = "seqrank.one_write"
-"""An ASGI extension that a server may offer; see `app.http_protocol`."""
+"""In the scope's ``extensions`` where the server offers it, as `app.http_protocol` does: ``(status, headers, body) ->
+bool``, False if ASGI's ``send`` has to be used."""
 
 _OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/openapi.json"})
 _OPEN_PREFIXES: Final = ("/health/", "/v2/health/")
@@ -115,7 +116,6 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started_s = time.monotonic()
         heads = _Heads.of(scope["headers"])
         access = access_of(scope["method"], scope["path"])
         # probes and metrics are not work that draining has to wait for
@@ -142,7 +142,7 @@ class Edge:
         finally:
             self.service.in_flight -= counted
             self.probes -= not counted
-            self.observer.answered(_route_of(scope), exchange.status, time.monotonic() - started_s)
+            self.observer.answered(_route_of(scope), exchange.status)
 
     def refuse(
         self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], under_way: int
@@ -166,7 +166,7 @@ class Edge:
             return None
         reply = error_reply(refusal)
         reply.headers += [(b"x-request-id", _Heads.of(headers).request_id), *SECURITY_HEADERS]
-        self.observer.answered(path, reply.status, 0.0)
+        self.observer.answered(path, reply.status)
         return reply
 
     @property

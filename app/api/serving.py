@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from app.errors import NotReady, ShuttingDown, UnknownModel
@@ -52,7 +51,7 @@ class Observer(Protocol):
     def client_left(self) -> None:
         """A caller was gone before its answer."""
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, route: str, status: int) -> None:
         """A request was answered."""
 
     def recent_latency(self) -> dict[str, float]:
@@ -112,7 +111,6 @@ class Service:
         failure: Why opening failed.
         in_flight: Requests that are being answered, probes left out.
         also_degraded: What is missing beside what `serving` says, without failing readiness.
-        started_s: `time.monotonic` at the start.
     """
 
     serving: Serving | None = None
@@ -120,7 +118,6 @@ class Service:
     failure: str | None = None
     in_flight: int = 0
     also_degraded: Callable[[], list[str]] = list
-    started_s: float = field(default_factory=time.monotonic)
 
     def require(self) -> Serving:
         """Return what answers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from app.catalog.vector_table import FloatTable, VectorTable
     from app.contract.tensors import Float32Array, Int64Array, UInt64Array
 
-MIN_PRIOR = -np.inf
+MIN_PRIOR: Final = -np.inf
 """The prior of row 0, which is no item."""
+
+MOST_TEXTS: Final = 4096
+"""Texts without an item whose rows are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class ItemTable:
         vectors: The table.
         on_table_changed: Called with the table whenever rows were written.
         large_from: See `app.catalog.id_index.LARGE_CATALOG`.
-        cached_texts: Texts without an item whose rows are remembered.
 
     Raises:
         BundleError: If items and vectors differ in number.
@@ -69,7 +71,6 @@ class ItemTable:
         *,
         on_table_changed: Callable[[FloatTable], None],
         large_from: int = LARGE_CATALOG,
-        cached_texts: int = 4096,
     ) -> None:
         if len(items) + 1 != vectors.base_rows:
             raise BundleError(
@@ -79,7 +80,7 @@ class ItemTable:
         self._vectors = vectors
         self._on_table_changed = on_table_changed
         self._index = IdIndex(items.ids, items.keys, large_from=large_from)
-        self._text_rows = TextRows(capacity=cached_texts)
+        self._text_rows = TextRows(capacity=MOST_TEXTS)
         neutral = float(np.median(items.priors)) if len(items) else 0.0
         self._priors = np.full(vectors.capacity, neutral, np.float32)
         self._neutral = neutral

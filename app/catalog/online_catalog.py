@@ -48,7 +48,6 @@ class OnlineCatalog(ItemTable):
         store: Keeps the changes.
         encoder_name: Names the item encoder; a stored vector of another encoder is not used, its text is encoded.
         on_table_changed: Called with the table whenever rows were written.
-        cached_texts: Texts without an item whose rows are remembered.
     """
 
     def __init__(
@@ -60,9 +59,8 @@ class OnlineCatalog(ItemTable):
         store: OnlineItemStore,
         encoder_name: str,
         on_table_changed: Callable[[FloatTable], None],
-        cached_texts: int = 4096,
     ) -> None:
-        super().__init__(items, vectors, on_table_changed=on_table_changed, cached_texts=cached_texts)
+        super().__init__(items, vectors, on_table_changed=on_table_changed)
         self._line = line
         self._store = store
         self._encoder_name = encoder_name
@@ -88,7 +86,7 @@ class OnlineCatalog(ItemTable):
                 await self._catch_up()
 
     async def rows_of_texts(self, texts: Sequence[str]) -> Int64Array:
-        """Return ``int64[n]`` rows for texts that belong to no item; they last as long as `cached_texts` allows.
+        """Return ``int64[n]`` rows for texts that belong to no item; those not used for longest are forgotten.
 
         What was encoded when a caller leaves is remembered, so that many texts are known after a few tries.
 

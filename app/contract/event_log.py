@@ -34,10 +34,10 @@ def hash_tag(partition: int) -> str:
     return f"p{partition}"
 
 
-def log_key(partition: int, *, prefix: str = KEY_PREFIX) -> str:
+def log_key(partition: int) -> str:
     """Return the key of a partition's stream.
 
     >>> log_key(7)
     'seqrank1:{p7}:log'
     """
-    return f"{prefix}:{{{hash_tag(partition)}}}:log"
+    return f"{KEY_PREFIX}:{{{hash_tag(partition)}}}:log"

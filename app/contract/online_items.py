@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from app.contract.event_log import KEY_PREFIX
 
 if TYPE_CHECKING:
     from app.contract.tensors import Float32Array
+
+ITEMS_KEY: Final = f"{KEY_PREFIX}:{{items}}:data"
+"""The hash in which Redis keeps the latest change of each item: item id -> `packed_item`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +72,6 @@ class ItemDescription:
     columns: dict[str, str]
     prior: float
     online: bool
-
-
-def items_key(*, prefix: str = KEY_PREFIX) -> str:
-    """Return the key of the hash in which Redis keeps the latest change of each item: item id -> `packed_item`.
-
-    >>> items_key()
-    'seqrank1:{items}:data'
-    """
-    return f"{prefix}:{{items}}:data"
 
 
 def packed_item(item: StoredItem) -> bytes:

@@ -78,13 +78,13 @@ def replay(golden: Golden, precision: str, ranker: OnnxRanker, encoder: OnnxItem
     )
 
 
-def top_agreement(expected_C: Float32Array, actual_C: Float32Array, count: int = TOP_POSITIONS) -> float:
-    """Return the share of the ``count`` best of ``actual_C`` that belong there by ``expected_C``.
+def top_agreement(expected_C: Float32Array, actual_C: Float32Array) -> float:
+    """Return the share of the `TOP_POSITIONS` best of ``actual_C`` that belong there by ``expected_C``.
 
-    A candidate belongs there when its expected score reaches the ``count``-th best one less `TIE_WIDTH`: which of two
-    equal candidates comes tenth is no disagreement.
+    A candidate belongs there when its expected score reaches the last of them less `TIE_WIDTH`: which of two equal
+    candidates comes tenth is no disagreement.
     """
-    count = min(count, len(expected_C))
+    count = min(TOP_POSITIONS, len(expected_C))
     threshold = np.partition(expected_C, -count)[-count] - TIE_WIDTH
     got = np.argsort(-actual_C, kind="stable")[:count]
     return float(np.mean(expected_C[got] >= threshold))

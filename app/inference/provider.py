@@ -21,16 +21,14 @@ _ONE_NODE_MODEL: Final = bytes.fromhex(
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """What was asked for and what was got.
+    """What was got.
 
     Attributes:
-        requested: ``auto``, ``cpu`` or ``cuda``.
         name: ``cpu`` or ``cuda``: what every session of this process runs on.
         reason: Why it is this one, a sentence for the log and ``/info``.
         session_providers: What `onnxruntime.InferenceSession` takes as ``providers``.
     """
 
-    requested: str
     name: Literal["cpu", "cuda"]
     reason: str
     session_providers: tuple[tuple[str, dict[str, Any]], ...]
@@ -55,19 +53,18 @@ def obtain_provider(requested: str, *, gpu_memory_limit_bytes: int | None = None
     if requested not in ("auto", "cpu", "cuda"):
         raise ProviderUnavailable(f"the provider is {requested!r}, expected auto, cpu or cuda")
     if requested == "cpu":
-        return _cpu(requested, "cpu was asked for")
+        return _cpu("cpu was asked for")
     options = _cuda_options(gpu_memory_limit_bytes, device_id)
     obstacle = _cuda_obstacle(options)
     if obstacle is None:
         return Provider(
-            requested=requested,
             name="cuda",
             reason=f"CUDA device {device_id} opened a session",
-            session_providers=((CUDA_PROVIDER, options), (CPU_PROVIDER, _cpu_options())),
+            session_providers=((CUDA_PROVIDER, options), (CPU_PROVIDER, {})),
         )
     if requested == "cuda":
         raise _no_cuda(obstacle)
-    return _cpu(requested, obstacle)
+    return _cpu(obstacle)
 
 
 def require_cuda_build() -> None:
@@ -87,12 +84,8 @@ def _no_cuda(obstacle: str) -> ProviderUnavailable:
     )
 
 
-def _cpu(requested: str, reason: str) -> Provider:
-    return Provider(requested, "cpu", reason, ((CPU_PROVIDER, _cpu_options()),))
-
-
-def _cpu_options() -> dict[str, Any]:
-    return {}
+def _cpu(reason: str) -> Provider:
+    return Provider("cpu", reason, ((CPU_PROVIDER, {}),))
 
 
 def _cuda_options(gpu_memory_limit_bytes: int | None, device_id: int) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class ServiceObserver:
         """Count a caller that did not wait."""
         self.metrics.client_left()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:  # noqa: ARG002 -- ranked() measures what counts
+    def answered(self, route: str, status: int) -> None:
         """Count one answer."""
         self.metrics.answered(route, status)
 

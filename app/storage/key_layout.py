@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from app.contract.event_log import KEY_PREFIX, LOG_PARTITIONS, hash_tag, log_key, partition_of
-from app.contract.online_items import items_key
+from app.contract.online_items import ITEMS_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,15 @@ class KeyLayout:
     collected files then hold no user id. Another secret means other tokens, so histories start anew.
     """
 
-    def __init__(self, *, prefix: str = KEY_PREFIX, user_secret: str = "") -> None:
-        self._prefix = prefix
+    def __init__(self, *, user_secret: str = "") -> None:
         self._secret = user_secret.encode()
-        self.items = items_key(prefix=prefix).encode()
+        self.items = ITEMS_KEY.encode()
         """Hash: item id -> packed change."""
-        self.item_changes = f"{prefix}:{{items}}:changes".encode()
+        self.item_changes = f"{KEY_PREFIX}:{{items}}:changes".encode()
         """Sorted set: item id by the version of its latest change."""
-        self.item_version = f"{prefix}:{{items}}:version".encode()
+        self.item_version = f"{KEY_PREFIX}:{{items}}:version".encode()
         """Counter: the latest version."""
-        self.item_epoch = f"{prefix}:{{items}}:epoch".encode()
+        self.item_epoch = f"{KEY_PREFIX}:{{items}}:epoch".encode()
         """String: a random name of what the versions count; gone with them."""
         self._of_partition = [self._keys_of_partition(partition) for partition in range(LOG_PARTITIONS)]
 
@@ -79,6 +78,6 @@ class KeyLayout:
 
     def _keys_of_partition(self, partition: int) -> tuple[bytes, bytes, bytes, bytes]:
         """Return what a user's packed and details keys begin with, the log's key and the version's key."""
-        stem = f"{self._prefix}:{{{hash_tag(partition)}}}"
-        log = log_key(partition, prefix=self._prefix)
+        stem = f"{KEY_PREFIX}:{{{hash_tag(partition)}}}"
+        log = log_key(partition)
         return f"{stem}:h:".encode(), f"{stem}:e:".encode(), log.encode(), f"{stem}:items-version".encode()

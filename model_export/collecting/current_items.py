@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from app.contract.item_text import plain_text
-from app.contract.online_items import StoredItem, items_key, unpacked_item
+from app.contract.online_items import ITEMS_KEY, StoredItem, unpacked_item
 from model_export.collecting.service_redis import asked
 from model_export.data import columns
 
@@ -43,7 +43,7 @@ def stored_items(client: Any) -> list[StoredItem]:
     Raises:
         DataError: If Redis does not answer.
     """
-    packed = asked(lambda: dict(client.hscan_iter(items_key(), count=_AT_ONCE)))
+    packed = asked(lambda: dict(client.hscan_iter(ITEMS_KEY, count=_AT_ONCE)))
     found = (unpacked_item(item_id.decode("utf-8", "replace"), stored, version=0) for item_id, stored in packed.items())
     return sorted((item for item in found if item is not None), key=lambda item: item.item_id)
 

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from app import http_protocol
+from app.api.edge import ONE_WRITE
 from app.api.reply import Reply
 from tests.unit.app.test_http_protocol import REQUEST, connected, settled
 
@@ -29,7 +30,7 @@ def reader(bodies):
                 return
             body += message["body"]
         bodies.append(body)
-        assert scope["extensions"][http_protocol.EXTENSION](200, [(b"content-length", b"0")], b"")
+        assert scope["extensions"][ONE_WRITE](200, [(b"content-length", b"0")], b"")
 
     return app
 
@@ -175,7 +176,7 @@ async def test_an_early_answer_is_followed_by_the_end_of_the_body_before_the_con
     """Closing with a body under way resets the connection, and a client that is still sending never sees its answer."""
 
     async def early(scope, receive, send):  # noqa: ARG001 -- ASGI's shape
-        scope["extensions"][http_protocol.EXTENSION](413, [(b"content-length", b"0")], b"")
+        scope["extensions"][ONE_WRITE](413, [(b"content-length", b"0")], b"")
 
     protocol, wire, state = connected((lambda *_: Reply(b"", 429)) if is_refused else None, app=early)
     protocol.data_received(HEAD + b"connection: close\r\n\r\nh")
