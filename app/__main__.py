@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import os
 import signal
 import socket
@@ -47,6 +48,8 @@ def _serve(settings: Settings, inherited_socket: int | None, tell_when_serving: 
 
     check_before_start(settings)
 
+    # a crash in native code says in which call of ours it happened, and no values
+    faulthandler.enable()
     # process 1 of a container hears no signal that it has not asked for; nothing is open yet that has to be closed
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     is_worker = inherited_socket is not None

@@ -128,6 +128,17 @@ def test_a_second_signal_ends_it_at_once(tiny_bundle, tmp_path):
         assert process.wait(2) == 128 + signal.SIGTERM
 
 
+def test_a_crash_in_native_code_says_where(tiny_bundle, tmp_path):
+    """A segmentation fault leaves the calls of every thread in the log."""
+    log = tmp_path / "log"
+    with log.open("wb") as file, serving(tiny_bundle, tmp_path, log=file) as (_, process):
+        process.send_signal(signal.SIGSEGV)
+        assert process.wait(15) == -signal.SIGSEGV
+    said = log.read_text()
+    assert "Segmentation fault" in said
+    assert "app/__main__.py" in said
+
+
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")])
 def test_ctrl_c_drains_and_the_store_outlives_the_requests(tiny_bundle, tmp_path, arguments):
     """Ctrl-C goes to a terminal's whole process group: requests in flight are still answered, and the code is 0."""
