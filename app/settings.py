@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     )
     redis_read_url: SecretStr = Field(
         SecretStr(""),
-        description="Where histories are read from, for example a replica, which may lag; empty: `redis_url`.",
+        description="Where histories are read from, for example a replica, which may lag; empty: `SEQRANK_REDIS_URL`.",
     )
     redis_timeout_ms: float = Field(20.0, gt=0, le=5000, description="To read a history, milliseconds.")
     redis_connect_timeout_ms: float = Field(50.0, gt=0, le=10_000, description="To connect, milliseconds.")

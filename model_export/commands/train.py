@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``train``."""
     parser.add_argument("--data", type=Path, required=True, help="what `prepare` or `simulate` wrote")
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run; an unfinished one is gone on with")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run; an unfinished one goes on")
     parser.add_argument("--config", type=Path, help="TOML file; docs/training.md lists the settings")
     parser.add_argument("--encoder", help="BERT folder or hub id (the packaged MiniLM)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``tune``."""
     parser.add_argument("--data", type=Path, required=True, help="what `prepare` or `simulate` wrote")
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder of the study; an unfinished one is gone on with"
-    )
+    parser.add_argument("--output", type=Path, required=True, help="folder of the study; an unfinished one goes on")
     parser.add_argument("--config", type=Path, help="TOML file with what stays fixed; max_minutes limits a trial")
     parser.add_argument(
         "--trials",

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import shlex
 import tomllib
+from argparse import ArgumentParser
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from app.__main__ import _parse
+from app.api import openapi
+from app.api.error_responses import TABLE
 from app.api.rank_query import DEFAULT_TOP_K
-from app.api.schemas import FeedbackEvent, ItemChange, RankRequest
+from app.contract.tolerances import TOLERANCES
+from app.settings import PREFIX, Settings
 from model_export.__main__ import COMMANDS
+from model_export.onnx_export.tolerances import ENCODER_MIN_MEAN_COSINE, ONLINE_MIN_TOP10_AGREEMENT
 from model_export.run_config import ModelConfig, TextConfig, TrainingConfig
+from model_export.training.capacity import LONG, SHORT, SPARSE
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path.relative_to(ROOT) for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -27,6 +36,50 @@ def test_every_command_in_a_document_exists(path: Path) -> None:
     assert set(re.findall(r"(?:^|`|DEMO_EXIT=1 )make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
     for module in re.findall(r"python -m (bench\.[a-z_]+)", text):
         assert (ROOT / Path(*module.split("."))).with_suffix(".py").exists(), module
+
+
+def parser_of(command: str) -> ArgumentParser:
+    """Return the parser of a command of ``python -m model_export``."""
+    parser = ArgumentParser()
+    importlib.import_module(f"model_export.commands.{command}").add_arguments(parser)
+    return parser
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_command_line_in_a_document_is_understood(path: Path) -> None:
+    """Each line of a code block that begins with ``python -m`` has options, values and choices that are taken."""
+    text = (ROOT / path).read_text("utf-8").replace("\\\n", " ")
+    for module, line in re.findall(r"^ *python -m (app|model_export) (.*)$", text, flags=re.MULTILINE):
+        # of [--option NAME], RUN ... and one|other the shortest that is meant, and seed 1
+        words = shlex.split(re.sub(r"[\[\]&]|\.\.\.|\|\S+", "", line).replace(" S ", " 1 "), comments=True)
+        if module == "app":
+            _parse(words)
+        else:
+            parser_of(words[0]).parse_args(words[1:])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_option_beside_a_command_exists(path: Path) -> None:
+    """Each ``COMMAND --option`` between backticks names options that the command has."""
+    text = (ROOT / path).read_text("utf-8")
+    for command, rest in re.findall(rf"`(?:[^`\n]* )?({'|'.join(COMMANDS)}) (--[^`\n]*)`", text):
+        known = parser_of(command).format_help()
+        assert [option for option in re.findall(r"--[a-z0-9-]+", rest) if option not in known] == [], rest
+
+
+def test_every_variable_in_a_document_is_a_setting() -> None:
+    """Each ``SEQRANK_...`` of documents, images and deployment files is known to the service."""
+    files = ["README.md", "Dockerfile", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docker-compose*.yml"))]
+    text = "".join((ROOT / path).read_text("utf-8") for path in [*DOCUMENTS, *files])
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    assert set(re.findall(r"SEQRANK_[A-Z_]+[A-Z]", text)) <= known
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=str)
+def test_every_test_file_that_a_document_names_exists(path: Path) -> None:
+    """Each `test_….py` is there."""
+    names = set(re.findall(r"`(?:tests/[\w/]*)?(test_\w+\.py)`", (ROOT / path).read_text("utf-8")))
+    assert names <= {found.name for found in (ROOT / "tests").rglob("test_*.py")}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=str)
@@ -74,18 +127,60 @@ def test_the_settings_of_the_readme_are_those_of_the_operations_page() -> None:
 
 
 def test_the_interface_page_names_every_field() -> None:
-    """Each field that a request may have, and its default length of a list, stand in ``docs/api.md``."""
+    """Each field that a request or an answer may have, and the default length of a list, stand in ``docs/api.md``."""
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
-    fields = {*RankRequest.__struct_fields__, *FeedbackEvent.__struct_fields__, *ItemChange.__struct_fields__}
-    assert [name for name in sorted(fields) if f"`{name}`" not in page] == []
+    probes = {"LiveAnswer", "ReadyAnswer", "LatencyAnswer"}
+    names = {name for schema in openapi._TYPES if schema.__name__ not in probes for name in schema.__struct_fields__}
+    assert [name for name in sorted(names) if f"`{name}`" not in page and f'"{name}"' not in page] == []
     assert f"**{DEFAULT_TOP_K}**" in page
 
 
-def test_the_training_page_names_every_setting() -> None:
-    """Each key of a run's configuration stands in ``docs/training.md``."""
+def test_the_interface_page_names_every_error() -> None:
+    """Each status and kind of the one table of errors stands in the page's table."""
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    kinds = dict(re.findall(r"^\| (\d{3}) \| (.*?) \|", page, flags=re.MULTILINE))
+    assert [(status, kind) for status, kind in TABLE.values() if f"`{kind}`" not in kinds.get(str(status), "")] == []
+
+
+def test_the_training_page_has_every_setting_with_its_default() -> None:
+    """Each key of a run's configuration stands in ``docs/training.md`` with its default, or that the data decide."""
     page = (ROOT / "docs" / "training.md").read_text("utf-8")
-    names = [field.name for section in (ModelConfig, TextConfig, TrainingConfig) for field in fields(section)]
-    assert [name for name in names if f"`{name}`" not in page] == []
+    for name, section in (("model", ModelConfig), ("text", TextConfig), ("training", TrainingConfig)):
+        table = page.partition(f"\n`[{name}]`\n")[2].partition("\n\n`")[0]
+        rows = re.findall(r"^\| (`.*?) \| (.*?) \|", table, flags=re.MULTILINE)
+        shown = {key: value for keys, value in rows for key in re.findall(r"\w+", keys)}
+        assert shown.keys() == {field.name for field in fields(section)}
+        for field in fields(section):
+            assert shown_default(shown[field.name]) == default_of(field.name, field.default), field.name
+
+
+def shown_default(cell: str) -> object:
+    """Return the value that a cell of a table of defaults shows; None for one that is chosen later."""
+    if cell.startswith("from "):
+        return None
+    return tomllib.loads("value = " + cell.strip("`").replace(",", ""))["value"]
+
+
+def default_of(name: str, default: object) -> object:
+    """Return a default; where the data decide, and every kind of data alike, what they decide."""
+    sizes = {getattr(capacity, name, None) for capacity in (SPARSE, SHORT, LONG)}
+    return sizes.pop() if default is None and len(sizes) == 1 else default
+
+
+def test_the_bundle_page_has_the_limits_of_every_precision() -> None:
+    """The table of the certificate's limits is that of the constants."""
+    page = (ROOT / "docs" / "bundle.md").read_text("utf-8")
+    table = page.partition("| | fp32 | fp16 | int8 |\n")[2].partition("\n\n")[0]
+    rows = [re.findall(r"\| ([\d.e-]+%?)(?= \|)", line) for line in table.splitlines()[1:]]
+    shown = [[float(cell.rstrip("%")) / (100 if "%" in cell else 1) for cell in row] for row in rows]
+    limits = TOLERANCES.values()
+    assert shown == [
+        [limit.max_score_error for limit in limits],
+        [limit.min_top10_agreement for limit in limits],
+        [limit.max_ndcg_change for limit in limits],
+        list(ENCODER_MIN_MEAN_COSINE.values()),
+        list(ONLINE_MIN_TOP10_AGREEMENT.values()),
+    ]
 
 
 def test_the_service_installs_without_torch() -> None:

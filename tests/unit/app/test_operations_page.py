@@ -23,6 +23,13 @@ def test_the_table_has_every_setting_and_no_other():
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
+def test_the_description_is_that_of_the_setting(name):
+    """What the table says of a variable is what the code says of it."""
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{PREFIX}{name.upper()}` |"))
+    assert row.endswith(f"| {Settings.model_fields[name].description} |")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
 def test_the_default_is_the_true_one(name):
     """The default in the table is the setting's."""
     default = Settings.model_fields[name].default
@@ -49,11 +56,16 @@ def test_the_page_has_every_reason():
 
 
 def test_the_page_has_every_metric():
-    """The metrics' table has every name that is exposed, and only those."""
+    """The metrics' table has every name that is exposed with its labels, and only those."""
     metrics = Metrics(reasons=["x"], routes=ROUTES)
-    metrics.describe_model(model="m")
+    metrics.describe_model(model="m", version="v", precision="p", execution_provider="e")
     for name in ("queue_size", "runs_under_way", "redis_circuit_open", "redis_circuit_opened_total"):
         metrics.watch(name, "", lambda: 0.0)
-    exposed = set(re.findall(r"^# TYPE (seqrank_\w+) ", metrics.exposition().decode(), flags=re.MULTILINE))
-    exposed = {name for name in exposed if not name.endswith("_created")}
-    assert set(re.findall(r"`(seqrank_\w+)", PAGE)) == exposed
+    exposition = metrics.exposition().decode()
+    exposed = {}
+    for name in re.findall(r"^# TYPE (seqrank_\w+) ", exposition, flags=re.MULTILINE):
+        series = re.search(rf"^{name}(?:_bucket)?(.*) \S+$", exposition, flags=re.MULTILINE)
+        exposed[name] = set(re.findall(r"(\w+)=", series[1])) - {"le"}
+    table = PAGE.partition("\n## Metrics\n")[2].partition("\n## Settings\n")[0]
+    shown = re.findall(r"`(seqrank_\w+)(?:\{([a-z_,]+)\})?`", table)
+    assert {name: set(re.findall(r"\w+", labels)) for name, labels in shown} == exposed
