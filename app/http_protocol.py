@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserInvalidURLError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.api.edge import ONE_WRITE, SECURITY_HEADERS
@@ -37,6 +37,9 @@ MOST_UNREAD_S: Final = 60.0
 
 LINGER_S: Final = 5.0
 """What is still to be written to a client that was let go has so long."""
+
+NO_HTTP: Final = "this is no HTTP/1.1 request, or its method is not known"
+NO_URL: Final = "this is no path of a URL, expected / first, and what is not ASCII percent-encoded as UTF-8 (%C3%A9)"
 
 
 class _Nowhere(list[tuple[bytes, bytes]]):
@@ -100,9 +103,9 @@ class ShortProtocol(HttpToolsProtocol):
             if self._is_offer:
                 self.data_received(self._head_without_offer() + data[upgrade.args[0] :])
                 return
-        except HttpParserError:
+        except HttpParserError as error:
             self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("")
+            self.send_400_response(NO_URL if isinstance(error, HttpParserInvalidURLError) else NO_HTTP)
             return
         if self._is_arriving or self.cycle is None or self.cycle.response_complete:
             self._watch(len(data))
@@ -232,12 +235,11 @@ class ShortProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or has too long a path, as every other mistake is, and close the connection."""
-        del msg  # it is for a person at a terminal and says no more
         if self._url_is_too_long:
             message = f"the path and query are longer than {MOST_URL_BYTES} bytes; what is longer belongs into the body"
             self._say_last(error_body(414, message, "uri_too_long"))
         else:
-            self._say_last(error_body(400, "this is no HTTP/1.1 request, or its method is not known", "malformed"))
+            self._say_last(error_body(400, msg, "malformed"))
 
     def _say_last(self, reply: Reply) -> None:
         """Answer what has become no request, and close the connection."""

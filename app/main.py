@@ -128,7 +128,9 @@ async def _own(
             gc.freeze()
             service.serving = serving
             opened.set()
-            logger.info("ready", extra={"model": serving.name, "version": serving.version})
+            told = {"model": serving.name, "version": serving.version}
+            told |= {"provider": serving.provider, "provider_reason": serving.provider_reason}
+            logger.info("ready", extra=told)
             await stop.wait()
             service.serving = None
     except SeqrankError as error:

@@ -30,6 +30,7 @@ from app.storage.store import Store, open_store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from app.bundle_ahead import Opening
     from app.observability.metrics import Metrics
     from app.settings import Settings
 
@@ -38,9 +39,7 @@ _SECONDS_A_DAY = 86_400
 
 
 @asynccontextmanager
-async def open_serving(
-    settings: Settings, metrics: Metrics, *, opening: bundle_ahead.Opening | None = None
-) -> AsyncIterator[Serving]:
+async def open_serving(settings: Settings, metrics: Metrics, opening: Opening | None = None) -> AsyncIterator[Serving]:
     """Open every part; it takes seconds at most, and the event loop stays free meanwhile.
 
     Args:
@@ -68,6 +67,8 @@ async def open_serving(
             version=bundle.manifest.version,
             actions=bundle.manifest.actions,
             columns=_display_columns(bundle),
+            provider=bundle.provider.name,
+            provider_reason=bundle.provider.reason,
             ranking=_ranking(bundle, catalog, store, line, settings),
             history=store.history,
             items=catalog,
@@ -80,9 +81,7 @@ async def open_serving(
         )
 
 
-async def _store_and_bundle(
-    stack: AsyncExitStack, settings: Settings, opening: bundle_ahead.Opening
-) -> tuple[Store, Bundle]:
+async def _store_and_bundle(stack: AsyncExitStack, settings: Settings, opening: Opening) -> tuple[Store, Bundle]:
     try:
         store = await stack.enter_async_context(store_of(settings))
     finally:

@@ -75,8 +75,9 @@ class ApiHouse:
             rescored=500,
         )
         yield Serving(
-            name="shop", version="1", actions=ACTIONS, columns=("parity",), ranking=ranking, history=self.store,
-            items=self.catalog, line=self.scorer, info=lambda: {"name": "shop", "version": "1"},
+            name="shop", version="1", actions=ACTIONS, columns=("parity",), provider="cpu", provider_reason="asked for",
+            ranking=ranking, history=self.store, items=self.catalog, line=self.scorer,
+            info=lambda: {"name": "shop", "version": "1"},
             trouble=lambda: self.trouble, unready=lambda: self.unready, degraded=lambda: self.degraded,
             canned_items=("i1", "i2"),
         )  # fmt: skip

@@ -97,9 +97,10 @@ class LiveAnswer(Struct, frozen=True):
 
 
 class ReadyAnswer(Struct, frozen=True):
-    """Requests are answered; `degraded` names what is missing, for example ``redis``."""
+    """Requests are answered, by a model on `provider`; `degraded` names what is missing, for example ``redis``."""
 
     degraded: list[str]
+    provider: Literal["cpu", "cuda"]
     status: Literal["ready"] = "ready"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Path, Request
@@ -20,6 +21,8 @@ from app.api.rank_query import RankLimits
 from app.api.schemas import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import Lifespan
 
     from app.api.keys import KeyRing
@@ -78,10 +81,9 @@ def build_application(
     _add_users(app, service)
     _add_items(app, service, limits)
     _add_probes(app, service, observer, limits)
-    lanes: dict[str, Lane] = {"/rank": rank, "/feedback": feedback, "/events": feedback}
     return Edge(
         app=app,
-        lanes=lanes,
+        lane_of=_lanes(rank, feedback),
         service=service,
         observer=observer,
         keys=guards.keys,
@@ -89,6 +91,23 @@ def build_application(
         max_body_bytes=limits.max_body_bytes,
         admission=Admission(limits.timeout_ms / 1000.0 * BUDGET_SHARE),
     )
+
+
+def _lanes(rank: RankEndpoint, feedback: FeedbackEndpoint) -> Callable[[str], Lane | None]:
+    """Return what knows the lane of a path."""
+    lanes = {
+        "/rank": Lane("/rank", rank),
+        "/feedback": Lane("/feedback", feedback),
+        "/events": Lane("/events", feedback),
+    }
+
+    def lane_of(path: str) -> Lane | None:
+        before, _, name = path.rpartition("/")
+        if before == "/rank" and name:
+            return Lane("/rank/{model}", partial(rank, model=name))
+        return lanes.get(path)
+
+    return lane_of
 
 
 def _framework(version: str, lifespan: Lifespan[FastAPI] | None, *, max_items: int) -> FastAPI:
@@ -198,6 +217,8 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
             "anyOf": [schema_ref("LatencyAnswer"), schema_ref("ErrorAnswer")]}}}}})  # fmt: skip
     async def latency() -> Response:
         return (await latency_probe()).as_response()
+
+    app.add_api_route("/health/latency", latency, methods=["HEAD"], include_in_schema=False)
 
     @app.get("/info", summary="Bundle, provider and limits", tags=["probes"], responses=answers_of(None, *_EVERY))
     async def info() -> Response:

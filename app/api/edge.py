@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from starlette.requests import ClientDisconnect
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from app.api.rate_limit import RateLimit
     from app.api.reply import Reply
     from app.api.serving import Observer, Service
-
-Lane: TypeAlias = "Callable[[bytes, body.Receive, float], Awaitable[Reply]]"
-"""A route that is reached without the framework: whole body, ASGI's receive, `time.monotonic` of its end -> reply."""
 
 Refuse: TypeAlias = "Callable[[bytes, bytes, Sequence[tuple[bytes, bytes]], int], Reply | None]"
 """Method, target, headers, and requests under way -> the reply that ends a request before it begins, or None."""
@@ -42,6 +39,18 @@ bool``, False if ASGI's ``send`` has to be used."""
 _OPEN_PATHS: Final = frozenset({"/health", "/metrics", "/docs", "/openapi.json"})
 _OPEN_PREFIXES: Final = ("/health/", "/v2/health/")
 _LONGEST_REQUEST_ID: Final = 128
+
+
+class Lane(NamedTuple):
+    """A route that is reached without the framework.
+
+    Attributes:
+        route: Path template, for metrics.
+        answer: Whole body, ASGI's receive, `time.monotonic` of the body's end -> reply.
+    """
+
+    route: str
+    answer: Callable[[bytes, body.Receive, float], Awaitable[Reply]]
 
 
 @dataclass(slots=True)
@@ -83,12 +92,12 @@ def access_of(method: str, path: str) -> Access:
 class Edge:
     """An ASGI application around the framework's.
 
-    `lanes` are the hot routes: the framework's own routing and dependency solving costs about 70 µs a request, as much
+    Lanes are the hot routes: the framework's own routing and dependency solving costs about 70 µs a request, as much
     as everything else that happens here. The same functions are registered with the framework, which documents them.
 
     Attributes:
         app: The framework's application.
-        lanes: Path -> route, all of them POST.
+        lane_of: Path -> lane, if there is one; all of them are POST.
         service: Counts what is in flight.
         observer: Is told of every answer.
         keys: Who may do what.
@@ -101,7 +110,7 @@ class Edge:
     """
 
     app: body.App
-    lanes: dict[str, Lane]
+    lane_of: Callable[[str], Lane | None]
     service: Service
     observer: Observer
     keys: KeyRing
@@ -118,6 +127,7 @@ class Edge:
             return
         heads = _Heads.of(scope["headers"])
         access = access_of(scope["method"], scope["path"])
+        lane = self.lane_of(scope["path"]) if scope["method"] == "POST" else None
         # probes and metrics are not work that draining has to wait for
         counted = access is not Access.OPEN
         self.service.in_flight += counted
@@ -125,11 +135,10 @@ class Edge:
         exchange = _Exchange(scope, send, heads.request_id, self)
         try:
             self._admit(scope, heads, access)
-            lane = self.lanes.get(scope["path"])
-            if lane is not None and scope["method"] == "POST":
+            if lane is not None:
                 content = await self._admitted_body(receive)
                 # the budget begins with the whole body: what the client took to send it is not the service's
-                await exchange.reply(await lane(content, receive, time.monotonic()))
+                await exchange.reply(await lane.answer(content, receive, time.monotonic()))
                 self.admission.answered(self._others_busy)
             else:
                 limited = _CountedReceive(receive, self)
@@ -142,7 +151,8 @@ class Edge:
         finally:
             self.service.in_flight -= counted
             self.probes -= not counted
-            self.observer.answered(_route_of(scope), exchange.status)
+            route = _route_of(scope) if lane is None else lane.route
+            self.observer.answered(route, exchange.status)
 
     def refuse(
         self, method: bytes, target: bytes, headers: Sequence[tuple[bytes, bytes]], under_way: int
@@ -161,12 +171,12 @@ class Edge:
         refusal = self.admission.refusal(under_way - self.idle)
         if refusal is None or method != b"POST":
             return None
-        path = target.decode("ascii", "replace")
-        if path not in self.lanes:
+        lane = self.lane_of(target.decode("ascii", "replace"))
+        if lane is None:
             return None
         reply = error_reply(refusal)
         reply.headers += [(b"x-request-id", _Heads.of(headers).request_id), *SECURITY_HEADERS]
-        self.observer.answered(path, reply.status)
+        self.observer.answered(lane.route, reply.status)
         return reply
 
     @property
@@ -262,8 +272,4 @@ class _CountedReceive:
 
 def _route_of(scope: body.Scope) -> str:
     """Return a path template for metrics: few values, no ids."""
-    route = scope.get("route")
-    if route is not None:
-        return str(getattr(route, "path_format", "other"))
-    path: str = scope["path"]
-    return path if path in ("/rank", "/feedback", "/events") else "other"
+    return str(getattr(scope.get("route"), "path_format", "other"))

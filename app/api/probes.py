@@ -37,7 +37,7 @@ def ready(service: Service) -> Reply:
     trouble = serving.trouble()
     if trouble is not None:
         return error_reply(NotReady(trouble))
-    return json_reply(ReadyAnswer([*serving.degraded(), *service.also_degraded()]))
+    return json_reply(ReadyAnswer([*serving.degraded(), *service.also_degraded()], serving.provider))
 
 
 class LatencyProbe:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.errors import NotReady, ShuttingDown, UnknownModel
 
@@ -70,6 +70,8 @@ class Serving:
         version: The bundle's version.
         actions: The bundle's actions; the first is the default.
         columns: Item columns that ``max_per`` may name.
+        provider: ``cpu`` or ``cuda``: what the model runs on.
+        provider_reason: Why, in a sentence.
         ranking: Ranks.
         history: Keeps events.
         items: Keeps items.
@@ -84,6 +86,8 @@ class Serving:
     name: str
     version: str
     actions: Sequence[str]
+    provider: Literal["cpu", "cuda"]
+    provider_reason: str
     ranking: RankingService
     history: HistoryStore
     items: ItemEditor

@@ -84,6 +84,16 @@ async def test_what_is_no_http_is_answered_like_every_other_mistake():
     protocol.connection_lost(None)
 
 
+async def test_a_path_that_is_not_percent_encoded_is_told_so():
+    """What curl sends for a URL with an accent in it is 400, and the sentence says what is wrong with it."""
+    protocol, wire, _ = connected()
+    protocol.data_received("GET /users/José HTTP/1.1\r\nhost: a\r\n\r\n".encode())
+    head, _, body = b"".join(wire.writes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert "percent-encoded" in json.loads(body)["error"]
+    protocol.connection_lost(None)
+
+
 @pytest.mark.parametrize("piece", [1 << 20, 8192])
 async def test_a_path_that_is_too_long_is_told_so(piece):
     """It is 414 with the limit, whether it comes at once or in pieces, and before its end is there."""

@@ -80,12 +80,13 @@ def test_idle_time_teaches_nothing():
     assert clocks.admission.cost_s == 0.0
 
 
-async def test_an_overloaded_loop_is_429():
-    """The refusal comes before the body is read."""
+@pytest.mark.parametrize("path", ["/rank", "/rank/shop"])
+async def test_an_overloaded_loop_is_429(path):
+    """The refusal comes before the body is read, whether the model is named or not."""
     async with ApiHouse() as house:
         house.application.asgi.admission.cost_s = 1.0
         house.service.in_flight = 50
-        answer = await house.rank(user="u", items=["i1"])
+        answer = await house.rank(path, user="u", items=["i1"])
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "50")
 
 

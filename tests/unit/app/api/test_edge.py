@@ -186,12 +186,17 @@ async def test_the_server_may_ask_for_a_refusal_before_a_task_is_made():
         assert refuse(b"POST", b"/rank", headers, 1) is None
         assert refuse(b"GET", b"/rank", headers, 100) is None
         assert refuse(b"POST", b"/health", headers, 100) is None
-        assert b'route="/rank",status="429"} 1.0' in (await house.client.get("/metrics")).content
+        assert refuse(b"POST", b"/rank/shop", headers, 100).status == 429
+        counted = (await house.client.get("/metrics")).content
+        assert b'route="/rank",status="429"} 1.0' in counted
+        assert b'route="/rank/{model}",status="429"} 1.0' in counted
 
 
 async def test_probes_answer_head():
     """Balancers that ask for the head alone are answered."""
     async with ApiHouse() as house:
-        for path in ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"):
-            answer = await house.client.head(path)
+        for path in ("", "/live", "/ready", "/latency"):
+            assert (await house.client.head(f"/health{path}")).status_code == 200
+        for path in ("/live", "/ready"):
+            answer = await house.client.head(f"/v2/health{path}")
             assert answer.status_code == 200

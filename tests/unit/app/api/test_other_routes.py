@@ -109,10 +109,10 @@ async def test_liveness_fails_with_the_model_and_not_with_redis(house, path):
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready", "/v2/health/ready"])
 async def test_readiness_says_degraded_without_redis(house, path):
-    """An open circuit is said and fails nothing."""
+    """An open circuit is said and fails nothing; beside it stands what the model runs on."""
     house.degraded = ["redis"]
     answer = await house.client.get(path)
-    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "degraded": ["redis"]})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "provider": "cpu", "degraded": ["redis"]})
 
 
 async def test_a_failed_certificate_fails_readiness_and_ranking(house):
