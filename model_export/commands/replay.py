@@ -5,7 +5,7 @@ For each test user: the history goes to the service (POST /feedback, or inside t
 then the user is deleted again. Prints online beside offline and ends with 1 if NDCG@10 differs by more than 1e-3.
 
 Offline are the bundle's own metrics as /info shows them; with --bundle they are computed anew for exactly these
-questions and rules, which --users, --objective, --diversity and --strategy sample need.
+questions and rules. With --users, --objective, --diversity or --strategy sample nothing is compared without it.
 """
 
 from __future__ import annotations
