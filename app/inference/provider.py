@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import io
+import re
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import onnxruntime as ort
 
 from app.errors import ProviderUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CPU_PROVIDER: Final = "CPUExecutionProvider"
 CUDA_PROVIDER: Final = "CUDAExecutionProvider"
@@ -114,16 +122,40 @@ def _cuda_obstacle(options: dict[str, Any]) -> str | None:
     obstacle = _build_obstacle()
     if obstacle is not None:
         return obstacle
-    # finds the CUDA and cuDNN libraries of the pip wheels; a no-op when they are on the library path
-    ort.preload_dlls()
     session_options = ort.SessionOptions()
     session_options.log_severity_level = 4
     try:
-        session = ort.InferenceSession(
-            _ONE_NODE_MODEL, session_options, providers=[(CUDA_PROVIDER, options)], enable_fallback=0
-        )
+        with _quiet():
+            # finds the CUDA and cuDNN libraries of the pip wheels; a no-op when they are on the library path
+            ort.preload_dlls()
+            session = ort.InferenceSession(
+                _ONE_NODE_MODEL, session_options, providers=[(CUDA_PROVIDER, options)], enable_fallback=0
+            )
     except Exception as error:  # noqa: BLE001 -- ONNX Runtime's exceptions share no base class
-        return f"a session on CUDA cannot be opened: {str(error)[:300]}"
+        cause = re.search(r"CUDA failure \d+: [^;]*[^; ]", str(error))
+        return f"a session on CUDA cannot be opened: {cause.group() if cause else str(error)[:300]}"
     if session.get_providers()[0] != CUDA_PROVIDER:
-        return "a session that asked for CUDA got the CPU; look for a missing CUDA or cuDNN library or driver"
+        return f"a session that asked for CUDA got the CPU: {_missing_library()}"
     return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ONNX Runtime from printing what the sentence of an obstacle says in one line of the log."""
+    ort.set_default_logger_severity(4)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        ort.set_default_logger_severity(2)
+
+
+def _missing_library() -> str:
+    """Return what keeps the library of the provider from being loaded, which ONNX Runtime only prints."""
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_cuda.so"))
+    except OSError as error:
+        return f"{error} (libcuda is the NVIDIA driver's)" if "libcuda.so" in str(error) else str(error)
+    return "its library can be loaded, so look for the driver or the device"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import onnxruntime as ort
 import pytest
 
 from app.errors import ProviderUnavailable
 from app.inference.provider import CPU_PROVIDER, CUDA_PROVIDER, obtain_provider
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HAS_CUDA = CUDA_PROVIDER in ort.get_available_providers()
 
@@ -71,3 +74,48 @@ def test_sessions_on_cuda_get_a_bounded_arena_that_grows_as_asked(
     assert (provider.name, {name: options.get(name) for name in wanted}) == ("cuda", wanted)
     assert ("gpu_mem_limit" in options) == (limit is not None)
     assert SessionOnCuda.opened[-1] == [(CUDA_PROVIDER, options)]
+
+
+class SessionOnCpu(SessionOnCuda):
+    """Stands for the CUDA build of ONNX Runtime where a library is missing: it falls back and only prints why."""
+
+    def get_providers(self) -> list[str]:
+        """Return what such a session gets."""
+        return [CPU_PROVIDER]
+
+
+class NoSession:
+    """Stands for the CUDA build of ONNX Runtime where there is a driver and no device."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise RuntimeError(
+            "/x/cuda_call.cc:154 T CudaCall(ERRTYPE, int) CUDA failure 100: no CUDA-capable device is detected ; GPU=-1"
+        )
+
+
+@pytest.fixture
+def cuda_build(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Let ONNX Runtime look like its CUDA build, which prints what it does not find."""
+    monkeypatch.setattr(ort, "get_available_providers", lambda: [CUDA_PROVIDER, CPU_PROVIDER])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: print("Failed to load libcublas.so.13"))
+    return monkeypatch
+
+
+def test_the_library_that_is_missing_is_named(
+    cuda_build: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason says which one, and nothing is printed between the lines of the log."""
+    cuda_build.setattr(ort, "InferenceSession", SessionOnCpu)
+    cuda_build.setattr(ort, "__file__", str(tmp_path / "__init__.py"))
+    provider = obtain_provider("auto")
+    assert provider.name == "cpu"
+    assert "got the CPU" in provider.reason
+    assert "libonnxruntime_providers_shared.so: cannot open shared object file" in provider.reason
+    assert capsys.readouterr().out == ""
+
+
+def test_what_cuda_said_is_the_reason(cuda_build: pytest.MonkeyPatch) -> None:
+    """Of a page of C++ the sentence is kept that a person can act on."""
+    cuda_build.setattr(ort, "InferenceSession", NoSession)
+    with pytest.raises(ProviderUnavailable, match=r"opened: CUDA failure 100: no CUDA-capable device is detected; "):
+        obtain_provider("cuda")
