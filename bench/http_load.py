@@ -133,11 +133,10 @@ class LoadClient:
         self._idle.clear()
 
 
-def post_bytes(path: str, body: bytes, headers: str = "") -> bytes:
+def post_bytes(path: str, body: bytes) -> bytes:
     """Return the bytes of one POST request with a JSON body."""
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n{headers}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

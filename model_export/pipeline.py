@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,7 @@ class Step:
     product: Path
 
 
-def demo_steps(folder: Path, precision: str = "int8") -> list[Step]:
+def demo_steps(folder: Path) -> list[Step]:
     """Return the steps that make ``folder/bundle`` from nothing."""
     data, run, bundle = folder / "data", folder / "run", folder / "bundle"
     return [
@@ -51,8 +49,8 @@ def demo_steps(folder: Path, precision: str = "int8") -> list[Step]:
             run / "evaluation.json",
         ),
         Step(
-            f"Exporting to ONNX ({precision}) and certifying",
-            ("export", "--run", str(run), "--bundle", str(bundle), "--precision", precision),
+            "Exporting to ONNX (int8) and certifying",
+            ("export", "--run", str(run), "--bundle", str(bundle), "--precision", "int8"),
             bundle / "manifest.json",
         ),
     ]
@@ -72,16 +70,3 @@ def run_steps(steps: list[Step]) -> int:
             return code
         print(f"      took {time.monotonic() - started_s:.0f} s", flush=True)
     return 0
-
-
-def main() -> int:
-    """Make the demo bundle in the folder that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m model_export.pipeline", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder of the demo (build/demo)")
-    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="int8", help="of the bundle (int8)")
-    arguments = parser.parse_args()
-    return run_steps(demo_steps(arguments.output, arguments.precision))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -57,7 +57,7 @@ def small_run(folder: Path) -> TrainedRun:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
     split = leave_one_out(data)
     config = RunConfig(training=TrainingConfig(refit=False))
-    return TrainedRun(folder, config, data, split, model, outcomes, encoder.folder, encoder.max_tokens)
+    return TrainedRun(config, data, split, model, outcomes, encoder.folder, encoder.max_tokens)
 
 
 def small_dataset() -> Dataset:

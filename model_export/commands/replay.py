@@ -117,10 +117,7 @@ def _questions(arguments: argparse.Namespace, bundle: Bundle | None) -> Question
     questions = Questions.of(data, split.test)
     if not len(questions):
         raise CommandError("the data holds nothing to ask, expected users with at least three events")
-    if arguments.users is not None and arguments.users < len(questions):
-        chosen = np.random.default_rng(0).choice(len(questions), arguments.users, replace=False)
-        questions = questions.subset(np.sort(chosen))
-    return questions
+    return questions if arguments.users is None else questions.sampled(arguments.users, np.random.default_rng(0))
 
 
 def _bundle(arguments: argparse.Namespace) -> Bundle | None:

@@ -17,19 +17,13 @@ if TYPE_CHECKING:
     from model_export.data.splits import Targets
 
 
-def histories_of(
-    data: Dataset, targets: Targets, history_length: int, *, padded_length: int | None = None
-) -> HistoryBatch:
+def histories_of(data: Dataset, targets: Targets, history_length: int) -> HistoryBatch:
     """Return the latest ``history_length`` events before each target, aged at the target's own timestamp.
 
     Args:
         data: The dataset that the targets point into.
         targets: T targets.
         history_length: How many events the model takes.
-        padded_length: H of the result; by default the longest history, at least 1.
-
-    Raises:
-        ValueError: If a history is longer than ``padded_length``.
     """
     return histories_between(
         data,
@@ -37,7 +31,6 @@ def histories_of(
         ends=targets.history_ends,
         now_ms=data.timestamps_ms[targets.events],
         history_length=history_length,
-        padded_length=padded_length,
     )
 
 
@@ -48,20 +41,11 @@ def histories_between(
     ends: Int64Array,
     now_ms: Int64Array,
     history_length: int,
-    padded_length: int | None = None,
 ) -> HistoryBatch:
-    """Return the latest ``history_length`` of the events ``starts[b] : ends[b]``, aged at ``now_ms``; all ``int64[B]``.
-
-    Raises:
-        ValueError: If a history is longer than ``padded_length``.
-    """
+    """Return the latest ``history_length`` of the events ``starts[b] : ends[b]``, aged at ``now_ms``; all int64."""
     first_B = np.maximum(starts, ends - history_length)
     length_B = ends - first_B
-    longest = int(length_B.max(initial=0))
-    width = padded_length if padded_length is not None else max(longest, 1)
-    if longest > width:
-        raise ValueError(f"a history has {longest} events, expected at most {width}")
-    step_H = np.arange(width)
+    step_H = np.arange(length_B.max(initial=1))
     inside_BH = step_H < length_B[:, None]
     event_BH = np.where(inside_BH, first_B[:, None] + step_H, 0)
     age_ms_BH = np.maximum(now_ms[:, None] - data.timestamps_ms[event_BH], 0)

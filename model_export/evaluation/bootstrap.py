@@ -62,15 +62,12 @@ def resampled_means(values_T: FloatArray, *, resamples: int = RESAMPLES, seed: i
     return means
 
 
-def interval(values_T: FloatArray, *, resamples: int = RESAMPLES, seed: int = _SEED) -> Interval:
+def interval(values_T: FloatArray, *, resamples: int = RESAMPLES) -> Interval:
     """Return the mean of ``float64[T]`` values with its 95% percentile bootstrap interval; T is at least 1."""
-    low, high = np.percentile(resampled_means(values_T, resamples=resamples, seed=seed), [2.5, 97.5])
-    return Interval(mean=float(values_T.mean()), low=float(low), high=float(high))
+    return _interval(float(values_T.mean()), resampled_means(values_T, resamples=resamples))
 
 
-def paired_difference(
-    ours_T: FloatArray, theirs_T: FloatArray, *, resamples: int = RESAMPLES, seed: int = _SEED
-) -> Difference:
+def paired_difference(ours_T: FloatArray, theirs_T: FloatArray, *, resamples: int = RESAMPLES) -> Difference:
     """Compare two models on the same T questions by resampling the questions (Efron and Tibshirani 1993, chapter 16).
 
     Raises:
@@ -79,20 +76,10 @@ def paired_difference(
     if len(ours_T) != len(theirs_T):
         raise ValueError(f"{len(ours_T)} values against {len(theirs_T)}, expected the same questions")
     gained_T = ours_T - theirs_T
-    means = resampled_means(gained_T, resamples=resamples, seed=seed)
-    low, high = np.percentile(means, [2.5, 97.5])
-    mean, base = float(gained_T.mean()), float(theirs_T.mean())
-    crossing = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    return Difference(
-        difference=Interval(mean=mean, low=float(low), high=float(high)),
-        relative=mean / base if base else float("inf"),
-        p_value=min(1.0, 2.0 * (crossing + 1) / (resamples + 1)),
-    )
+    return _difference(float(gained_T.mean()), float(theirs_T.mean()), resampled_means(gained_T, resamples=resamples))
 
 
-def difference_across_seeds(
-    ours_ST: FloatArray, theirs_T: FloatArray, *, resamples: int = RESAMPLES, seed: int = _SEED
-) -> Difference:
+def difference_across_seeds(ours_ST: FloatArray, theirs_T: FloatArray, *, resamples: int = RESAMPLES) -> Difference:
     """Compare S trainings of one model with one other model, resampling both the trainings and the questions.
 
     A gain that only one lucky seed has does not survive the resampling of the seeds.
@@ -101,22 +88,29 @@ def difference_across_seeds(
         ours_ST: ``float64[S, T]``, a row a training seed, the same questions in each.
         theirs_T: ``float64[T]``.
         resamples: How many times seeds and questions are drawn.
-        seed: Of the drawing.
     """
     gained_ST = ours_ST - theirs_T[None, :]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_SEED)
     seed_count = len(gained_ST)
     weight_RS = rng.multinomial(seed_count, np.full(seed_count, 1 / seed_count), size=resamples) / seed_count
     patterns_WS, which_R = np.unique(weight_RS, axis=0, return_inverse=True)
     means = np.empty(resamples)
     for number, pattern_S in enumerate(patterns_WS):
         chosen = np.flatnonzero(which_R == number)
-        means[chosen] = resampled_means(pattern_S @ gained_ST, resamples=len(chosen), seed=seed + 1 + number)
-    low, high = np.percentile(means, [2.5, 97.5])
-    mean, base = float(gained_ST.mean()), float(theirs_T.mean())
-    crossing = min(int((means <= 0).sum()), int((means >= 0).sum()))
+        means[chosen] = resampled_means(pattern_S @ gained_ST, resamples=len(chosen), seed=_SEED + 1 + number)
+    return _difference(float(gained_ST.mean()), float(theirs_T.mean()), means)
+
+
+def _interval(mean: float, means_R: FloatArray) -> Interval:
+    low, high = np.percentile(means_R, [2.5, 97.5])
+    return Interval(mean=mean, low=float(low), high=float(high))
+
+
+def _difference(mean: float, base: float, means_R: FloatArray) -> Difference:
+    """Return the comparison whose difference is ``mean`` over ``base``, with ``float64[R]`` resampled differences."""
+    crossing = min(int((means_R <= 0).sum()), int((means_R >= 0).sum()))
     return Difference(
-        difference=Interval(mean=mean, low=float(low), high=float(high)),
+        difference=_interval(mean, means_R),
         relative=mean / base if base else float("inf"),
-        p_value=min(1.0, 2.0 * (crossing + 1) / (resamples + 1)),
+        p_value=min(1.0, 2.0 * (crossing + 1) / (len(means_R) + 1)),
     )

@@ -23,6 +23,7 @@ _POSITIVES_A_BIN: Final = 25
 _FEWEST_BINS: Final = 12
 """With fewer bins of positives than this, isotonic knots would be noise; two Platt numbers are fitted instead."""
 _LEAST_PROBABILITY: Final = 1e-9
+_BINS: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,8 @@ def scored_pairs(scorer: CatalogScorer, questions: Questions, *, seed: int = 0) 
     sums over the whole catalogue without bias.
     """
     rng = np.random.default_rng(seed)
-    if len(questions) > _MOST_QUESTIONS:
-        questions = questions.subset(np.sort(rng.choice(len(questions), _MOST_QUESTIONS, replace=False)))
     parts: list[ScoredPairs] = []
-    for _, block in questions.blocks(256):
+    for _, block in questions.sampled(_MOST_QUESTIONS, rng).blocks(256):
         scores_BN = checked_scores(scorer, block)
         mask_seen(scores_BN, block)
         parts.extend(
@@ -136,14 +135,13 @@ def _fit_platt(pairs: ScoredPairs) -> Platt:
     return Platt(slope=float(np.exp(found.x[0])), intercept=float(found.x[1]))
 
 
-def reliability(calibration: Calibration, pairs: ScoredPairs, *, listed_only: bool, bins: int = 15) -> Reliability:
-    """Compare probabilities with what happened, in bins of equal weight by predicted probability.
+def reliability(calibration: Calibration, pairs: ScoredPairs, *, listed_only: bool) -> Reliability:
+    """Compare probabilities with what happened, in `_BINS` bins of equal weight by predicted probability.
 
     Args:
         calibration: Fitted on other questions.
         pairs: What happened.
         listed_only: Only items among the first 20 of a list, where it is hard; else all pairs of the catalogue.
-        bins: How many.
     """
     chosen = pairs.listed_P if listed_only else np.ones(len(pairs.hits_P), np.bool_)
     hits_P = pairs.hits_P[chosen].astype(np.float64)
@@ -153,10 +151,10 @@ def reliability(calibration: Calibration, pairs: ScoredPairs, *, listed_only: bo
     hits_P, weights_P, predicted_P = hits_P[order], weights_P[order], predicted_P[order]
     total = float(weights_P.sum())
     weight_before_P: FloatArray = np.cumsum(weights_P).astype(np.float64) - weights_P
-    bin_P = np.minimum((weight_before_P / total * bins).astype(np.int64), bins - 1)
-    weight_J = np.maximum(np.bincount(bin_P, weights_P, bins), 1e-300)
-    predicted_J = np.bincount(bin_P, weights_P * predicted_P, bins) / weight_J
-    observed_J = np.bincount(bin_P, weights_P * hits_P, bins) / weight_J
+    bin_P = np.minimum((weight_before_P / total * _BINS).astype(np.int64), _BINS - 1)
+    weight_J = np.maximum(np.bincount(bin_P, weights_P, _BINS), 1e-300)
+    predicted_J = np.bincount(bin_P, weights_P * predicted_P, _BINS) / weight_J
+    observed_J = np.bincount(bin_P, weights_P * hits_P, _BINS) / weight_J
     safe_P = np.clip(predicted_P, 1e-12, 1 - 1e-12)
     losses_P = -(hits_P * np.log(safe_P) + (1 - hits_P) * np.log1p(-safe_P))
     return Reliability(

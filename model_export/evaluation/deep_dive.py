@@ -142,10 +142,7 @@ def _cold(
     asked = [name for name in (OURS, *COLD_RIVALS) if name in scorers]
     if not asked:
         return {}
-    few = questions
-    if len(questions) > _MOST_COLD_USERS:
-        chosen = np.random.default_rng(2).choice(len(questions), _MOST_COLD_USERS, replace=False)
-        few = questions.subset(np.sort(chosen))
+    few = questions.sampled(_MOST_COLD_USERS, np.random.default_rng(2))
     print("cold users and items ...", flush=True)
     found: dict[str, dict[str, list[SliceResult]]] = {
         "Cold users: how much of each history is visible": {name: cold_users(scorers[name], few) for name in asked}

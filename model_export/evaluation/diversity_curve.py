@@ -11,6 +11,7 @@ from app.selection.list_rules import ListRules, list_positions
 from model_export.evaluation.coverage import list_quality
 from model_export.evaluation.metrics import hit_rate, ndcg
 from model_export.evaluation.ranks import checked_scores, mask_seen
+from model_export.evaluation.replay_plan import NOT_LISTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,9 @@ def ruled_list(scores_N: Float32Array, rules: ListRules, vectors_ND: Float32Arra
 
 
 def ranks_in_lists(lists_TK: Int64Array, answers_T: Int64Array) -> Int64Array:
-    """Return ``int64[T]``, the place of each answer in its list, from 1; beyond any cutoff where it is not listed."""
+    """Return ``int64[T]``, the place of each answer in its list, from 1; `NOT_LISTED` where it is not there."""
     found_TK = lists_TK == answers_T[:, None]
-    return np.where(found_TK.any(axis=1), found_TK.argmax(axis=1) + 1, np.iinfo(np.int64).max // 2)
+    return np.where(found_TK.any(axis=1), found_TK.argmax(axis=1) + 1, NOT_LISTED)
 
 
 def diversity_curve(
@@ -91,13 +92,10 @@ def diversity_curve(
     vectors_ND: Float32Array,
     *,
     settings: Sequence[float] = SETTINGS,
-    method: str = "dpp",
 ) -> list[DiversityPoint]:
     """Make every question's list under each setting and measure relevance against variety."""
-    if len(questions) > MOST_QUESTIONS:
-        chosen = np.random.default_rng(1).choice(len(questions), MOST_QUESTIONS, replace=False)
-        questions = questions.subset(np.sort(chosen))
-    rules = [ListRules(top_k=LIST_LENGTH, diversity=value, method=method) for value in settings]  # type: ignore[arg-type]
+    questions = questions.sampled(MOST_QUESTIONS, np.random.default_rng(1))
+    rules = [ListRules(top_k=LIST_LENGTH, diversity=value) for value in settings]
     lists_STK = np.zeros((len(rules), len(questions), LIST_LENGTH), np.int64)
     for positions, block in questions.blocks(128):
         scores_BN = checked_scores(scorer, block)

@@ -87,10 +87,7 @@ def _questions(subject: Subject, options: EvaluationOptions) -> Questions:
     questions = Questions.of(subject.data, subject.split.test if options.test else subject.split.validation)
     if not len(questions):
         raise CommandError("the split holds nothing to ask, expected users with at least three events")
-    if options.sample is not None and options.sample < len(questions):
-        chosen = np.random.default_rng(0).choice(len(questions), options.sample, replace=False)
-        questions = questions.subset(np.sort(chosen))
-    return questions
+    return questions if options.sample is None else questions.sampled(options.sample, np.random.default_rng(0))
 
 
 def _share_of_oracle(questions: Questions, ours: Answers, oracle: Answers) -> float:

@@ -87,8 +87,8 @@ def summary(ranks: Ranks) -> dict[str, float]:
     return {key: float(values_of_metric(ranks, key).mean()) for key in metric_keys()}
 
 
-def unmasked_summary(ranks: Ranks, k: int = 10) -> dict[str, float]:
-    """Return hit rate, NDCG and MRR at ``k`` with seen items left in the list, as some papers report them."""
+def unmasked_summary(ranks: Ranks) -> dict[str, float]:
+    """Return hit rate, NDCG and MRR at 10 with seen items left in the list, as some papers report them."""
     if len(ranks.unmasked_T) == 0:
         return {}
-    return {f"{name}@{k}": float(METRICS[name](ranks.unmasked_T, k).mean()) for name in ("HR", "NDCG", "MRR")}
+    return {f"{name}@10": float(METRICS[name](ranks.unmasked_T, 10).mean()) for name in ("HR", "NDCG", "MRR")}

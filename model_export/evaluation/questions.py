@@ -68,6 +68,12 @@ class Questions:
         """Return the questions at these positions (or where a mask is True)."""
         return Questions(self.data, self.targets.take(positions), self.starts[positions])
 
+    def sampled(self, most: int, random: np.random.Generator) -> Questions:
+        """Return at most ``most`` of the questions, drawn without replacement, in their order."""
+        if len(self) <= most:
+            return self
+        return self.subset(np.sort(random.choice(len(self), most, replace=False)))
+
     def blocks(self, size: int) -> Iterator[tuple[Int64Array, Questions]]:
         """Yield positions and questions, ``size`` at a time, short histories first, so that blocks pad little."""
         order = np.argsort(self.history_lengths, kind="stable")

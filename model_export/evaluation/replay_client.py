@@ -41,7 +41,6 @@ class Replayed:
         degraded: How many answers were still degraded when asked repeatedly, by reason.
         repeated: How many degraded answers were asked for again.
         busy: How many requests were refused for the moment (429, 503) and sent again.
-        history_events: How many events the service's lists rested on, summed.
         seconds: Of the whole replay.
     """
 
@@ -50,7 +49,6 @@ class Replayed:
     degraded: dict[str, int]
     repeated: int
     busy: int
-    history_events: int
     seconds: float
 
 
@@ -121,15 +119,12 @@ class ReplayClient:
         places_T = np.zeros(len(questions), np.int64)
         took_ms_T = np.zeros(len(questions))
         degraded: dict[str, int] = {}
-        used = 0
 
         async def play(number: int) -> None:
-            nonlocal used
             async with self._room:
                 answer, took_ms_T[number] = await self._one(questions, plan, number, item_ids)
             rows = np.array([row_of_id.get(place["item"], 0) for place in answer["items"]], np.int64)
             places_T[number] = place_of_answer(rows, questions, number)
-            used += answer["history"]["used"]
             for reason in answer["reasons"] if answer["degraded"] else ():
                 degraded[reason] = degraded.get(reason, 0) + 1
             on_answer()
@@ -137,7 +132,7 @@ class ReplayClient:
         async with asyncio.TaskGroup() as group:
             for number in range(len(questions)):
                 group.create_task(play(number))
-        return Replayed(places_T, took_ms_T, degraded, self.repeated, self.busy, used, time.monotonic() - started_s)
+        return Replayed(places_T, took_ms_T, degraded, self.repeated, self.busy, time.monotonic() - started_s)
 
     async def _one(
         self, questions: Questions, plan: ReplayPlan, number: int, item_ids: list[str]

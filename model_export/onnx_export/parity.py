@@ -91,8 +91,7 @@ class EncoderParity:
 def measure_scores(reference: ReferenceModel, ranker: OnnxRanker, questions: Questions) -> ScoreParity:
     """Compare scores request by request."""
     random = np.random.default_rng(0)
-    if len(questions) > MAX_QUESTIONS:
-        questions = questions.subset(np.sort(random.choice(len(questions), MAX_QUESTIONS, replace=False)))
+    questions = questions.sampled(MAX_QUESTIONS, random)
     errors: list[Float32Array] = []
     agreements: list[float] = []
     correlations: list[float] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from app.contract.tensors import Float32Array, HistoryBatch, Int64Array
     from model_export.modeling.ranker import SequenceRanker
-
-_TEXTS_AT_ONCE: Final = 32
 
 
 class ReferenceModel:
@@ -58,13 +56,12 @@ class ReferenceModel:
 
     def encode(self, texts: Sequence[str]) -> Float32Array:
         """Return ``float32[N, D]``, the text parts of items, by `SequenceRanker.encode_texts`."""
-        vectors = [self._encode_one(texts[start : start + 1]) for start in range(len(texts))]
+        vectors = [self._encode_one(text) for text in texts]
         return np.concatenate(vectors) if vectors else np.empty((0, self.table_ND.shape[1]), np.float32)
 
-    def _encode_one(self, texts: Sequence[str]) -> Float32Array:
-        """Encode without any padding, so that nothing but the text is compared."""
-        ids = [encoding.ids or [0] for encoding in self._tokenizer.encode_batch([plain_text(text) for text in texts])]
-        input_ids = torch.tensor(ids, dtype=torch.int64)
+    def _encode_one(self, text: str) -> Float32Array:
+        """Return ``float32[1, D]``, made without any padding, so that nothing but the text is compared."""
+        input_ids = torch.tensor([self._tokenizer.encode(plain_text(text)).ids or [0]], dtype=torch.int64)
         with torch.inference_mode():
             found: Float32Array = self.ranker.encode_texts(input_ids, torch.ones_like(input_ids)).numpy()
         return found

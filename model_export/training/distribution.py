@@ -70,13 +70,13 @@ class Distribution:
         return float(shared)
 
 
-def join_processes(backend: str = "gloo") -> Distribution:
+def join_processes() -> Distribution:
     """Join the processes that ``torchrun`` started; a single process without it."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Distribution()
     if not distributed.is_initialized():
-        distributed.init_process_group(backend)
+        distributed.init_process_group("gloo")
     return Distribution(rank=distributed.get_rank(), size=size)
 
 

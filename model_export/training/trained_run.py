@@ -34,7 +34,6 @@ class TrainedRun:
     """A finished run.
 
     Attributes:
-        folder: Of the run.
         config: Resolved.
         data: The events that the split's positions refer to.
         split: What was held out.
@@ -44,7 +43,6 @@ class TrainedRun:
         max_tokens: T, where longer texts are cut.
     """
 
-    folder: Path
     config: RunConfig
     data: Dataset
     split: Split
@@ -90,9 +88,7 @@ def load_trained_run(folder: Path, device: str = "cpu", *, selected: bool = Fals
     load_weights(model, weights)
     if selected:
         model.items.boost_new_items(_boost_of(directory))
-    return TrainedRun(
-        folder, config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens
-    )
+    return TrainedRun(config, data, split, model.to(device).eval(), outcomes, encoder.folder, encoder.max_tokens)
 
 
 def _boost_of(directory: RunDirectory) -> float:

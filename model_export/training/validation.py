@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
-from app.contract.tensors import PADDING_ROW, HistoryBatch
+from app.contract.tensors import PADDING_ROW
+from model_export.data.history_arrays import histories_of
 from model_export.errors import CommandError
+from model_export.evaluation.metrics import hit_rate, ndcg
 from model_export.modeling.ranker import mixed_logits
 
 if TYPE_CHECKING:
@@ -51,30 +53,6 @@ def sampled_targets(targets: Targets, at_most: int) -> Targets:
     return targets.take(np.sort(chosen))
 
 
-def target_histories(data: Dataset, targets: Targets, chosen: Int64Array, history_length: int) -> HistoryBatch:
-    """Return the histories of chosen targets as `app.contract.encoding` encodes them, all at once.
-
-    Args:
-        data: The events.
-        targets: T targets.
-        chosen: ``int64[B]`` positions in the targets.
-        history_length: H at most.
-    """
-    ends_B = targets.history_ends[chosen]
-    starts_B = np.maximum(data.user_offsets[targets.users[chosen]], ends_B - history_length)
-    width = max(int((ends_B - starts_B).max(initial=0)), 1)
-    event_BH = starts_B[:, None] + np.arange(width)
-    real_BH = event_BH < ends_B[:, None]
-    event_BH = np.where(real_BH, event_BH, 0)
-    now_B1 = data.timestamps_ms[targets.events[chosen]][:, None]
-    age_ms_BH = np.maximum(now_B1 - data.timestamps_ms[event_BH], 0)
-    return HistoryBatch(
-        rows_BH=data.rows[event_BH] * real_BH,
-        actions_BH=data.action_ids[event_BH] * real_BH,
-        age_s_BH=((age_ms_BH / 1000.0) * real_BH).astype(np.float32),
-    )
-
-
 def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets, table_ND: Tensor | None = None) -> Int64Array:
     """Return ``int64[T]``, the rank of each target among the items that its user has not seen; ties count against it.
 
@@ -93,7 +71,7 @@ def masked_ranks(model: SequenceRanker, data: Dataset, targets: Targets, table_N
     with torch.inference_mode():
         table_ND = model.item_table() if table_ND is None else table_ND
         for chosen in _batches(targets, data):
-            history = target_histories(data, targets, chosen, model.shape.history_length)
+            history = histories_of(data, targets.take(chosen), model.shape.history_length)
             user = model.user_state(
                 table_ND,
                 torch.from_numpy(history.rows_BH).to(device),
@@ -137,10 +115,10 @@ def _batches(targets: Targets, data: Dataset) -> Iterator[Int64Array]:
 
 
 def ndcg_at(ranks_T: Int64Array, k: int) -> float:
-    """Return the mean of ``1 / log2(1 + rank)`` over targets of rank at most ``k``, 0 for the others."""
-    return float(np.mean(np.where(ranks_T <= k, 1.0 / np.log2(1.0 + ranks_T), 0.0)))
+    """Return the mean of `model_export.evaluation.metrics.ndcg`."""
+    return float(ndcg(ranks_T, k).mean())
 
 
 def hit_rate_at(ranks_T: Int64Array, k: int) -> float:
-    """Return the share of targets of rank at most ``k``."""
-    return float(np.mean(ranks_T <= k))
+    """Return the mean of `model_export.evaluation.metrics.hit_rate`."""
+    return float(hit_rate(ranks_T, k).mean())

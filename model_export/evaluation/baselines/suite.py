@@ -96,10 +96,7 @@ def fit_for_validation(baseline: Baseline, data: Dataset, split: Split) -> Fitte
     ends_U = split.train_ends
     if len(baseline.grid) == 1:
         return FittedBaseline(baseline.fit(data, ends_U, **baseline.grid[0]), baseline.grid[0])
-    questions = Questions.of(data, split.validation)
-    if len(questions) > _TUNING_QUESTIONS:
-        chosen = np.random.default_rng(0).choice(len(questions), _TUNING_QUESTIONS, replace=False)
-        questions = questions.subset(np.sort(chosen))
+    questions = Questions.of(data, split.validation).sampled(_TUNING_QUESTIONS, np.random.default_rng(0))
     best: FittedBaseline | None = None
     best_ndcg = -1.0
     for settings in baseline.grid:
