@@ -11,10 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from app import __version__
-from app.api.application import ApiLimits, Guards, build_application
+from app.api.application import Guards, build_application
 from app.api.cors import Cors
 from app.api.key_file import KeyFile
 from app.api.keys import KeyRing
+from app.api.limits import ApiLimits
 from app.api.rate_limit import RateLimit
 from app.api.serving import Service, Serving
 from app.errors import SeqrankError

@@ -17,7 +17,6 @@ from app.api.feedback import FeedbackEndpoint
 from app.api.id_in_path import sound_id
 from app.api.openapi import NEEDS_NO_KEY, answers_of, body_of, schema_ref
 from app.api.rank import RankEndpoint
-from app.api.rank_query import RankLimits
 from app.api.schemas import MAX_ID_CHARACTERS
 
 if TYPE_CHECKING:
@@ -26,28 +25,12 @@ if TYPE_CHECKING:
     from starlette.types import Lifespan
 
     from app.api.keys import KeyRing
+    from app.api.limits import ApiLimits
     from app.api.rate_limit import RateLimit
     from app.api.serving import Observer, Service
 
 Name = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
 _EVERY = (401, 413, 429, 503)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiLimits:
-    """What clients may ask.
-
-    Attributes:
-        max_items: Most candidates of a request, events of a history, or items and events of one call.
-        timeout_ms: Budget of a rank request that names none.
-        max_body_bytes: Longest body.
-        latency_slo_ms: Past which ``/health/latency`` answers 503.
-    """
-
-    max_items: int = 2000
-    timeout_ms: float = 100.0
-    max_body_bytes: int = 1 << 20
-    latency_slo_ms: float = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +57,7 @@ def build_application(
 ) -> Edge:
     """Return the edge, with the framework's application inside; the edge is what a server serves."""
     app = _framework(version, lifespan, max_items=limits.max_items)
-    rank = RankEndpoint(service, observer, RankLimits(max_items=limits.max_items, timeout_ms=limits.timeout_ms))
+    rank = RankEndpoint(service, observer, limits)
     feedback = FeedbackEndpoint(service, observer, max_events=limits.max_items)
     _add_rank(app, rank)
     _add_feedback(app, feedback)
@@ -191,10 +174,6 @@ def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
 
 def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiLimits) -> None:
     latency_probe = probes.LatencyProbe(service, observer, slo_ms=limits.latency_slo_ms)
-    shown_limits = {
-        "max_items": limits.max_items, "timeout_ms": limits.timeout_ms, "max_body_bytes": limits.max_body_bytes,
-        "latency_slo_ms": limits.latency_slo_ms,
-    }  # fmt: skip
 
     async def live() -> Response:
         return probes.live(service).as_response()
@@ -222,7 +201,7 @@ def _add_probes(app: FastAPI, service: Service, observer: Observer, limits: ApiL
 
     @app.get("/info", summary="Bundle, provider and limits", tags=["probes"], responses=answers_of(None, *_EVERY))
     async def info() -> Response:
-        return probes.info(service, shown_limits).as_response()
+        return probes.info(service, limits).as_response()
 
     @app.get("/metrics", summary="Prometheus text", tags=["probes"], openapi_extra=NEEDS_NO_KEY,
              responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},

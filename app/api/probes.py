@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.api.answers import ErrorAnswer, LatencyAnswer, LiveAnswer, ReadyAnswer
 from app.api.error_responses import error_reply
@@ -14,6 +14,7 @@ from app.ranking.budget import Budget
 from app.ranking.query import RankQuery
 
 if TYPE_CHECKING:
+    from app.api.limits import ApiLimits
     from app.api.serving import Observer, Service
 
 PROBE_USER = "seqrank-latency-probe"
@@ -81,6 +82,6 @@ class LatencyProbe:
         return json_reply(answer, 200 if within else 503)
 
 
-def info(service: Service, limits: dict[str, Any]) -> Reply:
+def info(service: Service, limits: ApiLimits) -> Reply:
     """Return the bundle, the provider and the limits."""
     return json_reply({**service.require().info(), "limits": limits})

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from app.api.answers import HistoryUsed, RankAnswer, RankedItem
 from app.api.client_watch import ClientWatch
 from app.api.decoding import BodyDecoder
-from app.api.rank_query import RankLimits, query_of, refuse_misspelt
+from app.api.rank_query import query_of, refuse_misspelt
 from app.api.reply import Reply, json_reply
 from app.api.request_ids import new_request_id
 from app.api.schemas import ExactRankRequest, RankRequest
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.api.body import Receive
+    from app.api.limits import ApiLimits
     from app.api.serving import Laps, Observer, Service, Serving
     from app.ranking.query import Ranking, RankQuery
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 class RankEndpoint:
     """Answers rank requests; one for the life of the process."""
 
-    def __init__(self, service: Service, observer: Observer, limits: RankLimits) -> None:
+    def __init__(self, service: Service, observer: Observer, limits: ApiLimits) -> None:
         """Take the parts."""
         self._service = service
         self._observer = observer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -22,6 +21,7 @@ from app.selection.list_rules import ListRules
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from app.api.limits import ApiLimits
     from app.api.schemas import HistoryEvent
 
 DEFAULT_TOP_K = 20
@@ -44,27 +44,14 @@ MOST_LOOKED_AT = 50
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RankLimits:
-    """What one request may ask.
-
-    Attributes:
-        max_items: Most candidates, and most events of a history.
-        timeout_ms: The budget of a request that names none, milliseconds.
-    """
-
-    max_items: int
-    timeout_ms: float
-
-
 def query_of(
-    request: RankRequest, *, limits: RankLimits, actions: Sequence[str], columns: Sequence[str], started_s: float
+    request: RankRequest, *, limits: ApiLimits, actions: Sequence[str], columns: Sequence[str], started_s: float
 ) -> RankQuery:
     """Return the query.
 
     Args:
         request: Checked field by field.
-        limits: What it may ask.
+        limits: What it may ask, and its budget where it names none.
         actions: The bundle's actions.
         columns: Item columns that ``max_per`` may name.
         started_s: `time.monotonic` when the request arrived.
