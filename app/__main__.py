@@ -12,12 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.errors import SeqrankError
+from app.errors import UNUSABLE, SeqrankError
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-UNUSABLE = 2
 COMMANDS = ("serve", "doctor")
 
 

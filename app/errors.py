@@ -4,6 +4,11 @@ Every message is a sentence that names the thing, the value and what was expecte
 one place that turns a class into a status code.
 """
 
+from typing import Final
+
+UNUSABLE: Final = 2
+"""Exit code of a process that could not serve."""
+
 
 class SeqrankError(Exception):
     """The root of every deliberate failure."""

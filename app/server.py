@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import uvicorn
 
 from app.acceptor import Acceptor
+from app.errors import UNUSABLE
 from app.http_protocol import ShortProtocol
 from app.listening import BACKLOG
 
@@ -29,9 +30,6 @@ FORCED_AFTER_S: Final = 1
 
 RETIRING_S: Final = 3.0
 """A worker that has a successor leaves idle connections open for so long, to tell callers to open new ones."""
-
-UNUSABLE: Final = 2
-"""Exit code of a process that could not serve."""
 
 
 class DrainingServer(uvicorn.Server):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from app.announcement import announce
-from app.errors import SeqrankError
+from app.errors import UNUSABLE, SeqrankError
 from app.observability.gone_workers import forget_worker
 from app.observability.logs import configure
 from app.observability.metrics import MULTIPROCESS_DIR
@@ -42,8 +42,6 @@ SERVES_WITHIN_S: Final = 300.0
 
 RETIRED_WITHIN_S: Final = 20.0
 """A worker that has a successor is killed if it is not gone by then; it leaves earlier by itself."""
-
-UNUSABLE: Final = 2
 
 logger = logging.getLogger("seqrank.supervisor")
 

@@ -9,8 +9,9 @@ import sys
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
+from app.errors import UNUSABLE
 from app.observability.metrics import MULTIPROCESS_DIR
-from app.supervisor import UNUSABLE, Supervisor
+from app.supervisor import Supervisor
 
 WORKER = """
 import os, pathlib, sys, time
