@@ -11,7 +11,6 @@ from app import __version__, bundle_ahead
 from app.api.serving import Serving
 from app.catalog.online_catalog import OnlineCatalog, open_catalog
 from app.contract.calibration import calibration_from
-from app.inference.bundle import ITEM_ID, ITEM_KEY, PRIOR, TEXT, Bundle
 from app.inference.certificate_watch import CertificateWatch
 from app.inference.latency_predictor import LatencyPredictor
 from app.inference.micro_batcher import MicroBatcher
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from app.bundle_ahead import Opening
+    from app.inference.bundle import Bundle
     from app.observability.metrics import Metrics
     from app.settings import Settings
 
@@ -66,7 +66,7 @@ async def open_serving(settings: Settings, metrics: Metrics, opening: Opening | 
             name=bundle.manifest.name,
             version=bundle.manifest.version,
             actions=bundle.manifest.actions,
-            columns=_display_columns(bundle),
+            columns=catalog.columns,
             provider=bundle.provider.name,
             provider_reason=bundle.provider.reason,
             ranking=_ranking(bundle, catalog, store, line, settings),
@@ -180,11 +180,6 @@ def _ranking(
         objectives=bundle.manifest.objectives,
         rescored=settings.rescored_items,
     )
-
-
-def _display_columns(bundle: Bundle) -> tuple[str, ...]:
-    own = (ITEM_ID, TEXT, PRIOR, ITEM_KEY)
-    return tuple(name for name in bundle.item_columns if name not in own)
 
 
 def _show(metrics: Metrics, bundle: Bundle, line: MicroBatcher, store: Store) -> None:

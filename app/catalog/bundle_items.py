@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from app.contract.item_columns import ITEM_ID, ITEM_KEY, OWN_COLUMNS, PRIOR, TEXT
 from app.contract.manifest import ITEMS_FILE
 from app.errors import BundleError
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array, UInt64Array
 
 Int32Array: TypeAlias = "NDArray[np.int32]"
-
-_OWN_COLUMNS = ("item_id", "text", "prior", "item_key")
 
 FEW_VALUES: Final = 10_000
 """Up to so many distinct values a column is kept as Python strings, which are faster to hand out."""
@@ -60,13 +59,13 @@ class BundleItems:
         self._path = bundle / ITEMS_FILE
         self._columns: dict[str, _Column] = {}
         self._lock = threading.Lock()
-        table = self._read(["item_id", "prior", "item_key"])
-        ids = table.column("item_id").combine_chunks()
+        table = self._read([ITEM_ID, PRIOR, ITEM_KEY])
+        ids = table.column(ITEM_ID).combine_chunks()
         self.ids: pa.StringArray = ids.cast(pa.large_string() if pa.types.is_large_string(ids.type) else pa.string())
-        self.keys: UInt64Array = table.column("item_key").to_numpy().astype(np.uint64)
-        self.priors: Float32Array = table.column("prior").to_numpy().astype(np.float32)
+        self.keys: UInt64Array = table.column(ITEM_KEY).to_numpy().astype(np.uint64)
+        self.priors: Float32Array = table.column(PRIOR).to_numpy().astype(np.float32)
         names = pq.read_schema(self._path).names
-        self.columns: tuple[str, ...] = tuple(name for name in names if name not in _OWN_COLUMNS)
+        self.columns: tuple[str, ...] = tuple(name for name in names if name not in OWN_COLUMNS)
         del table, ids
         pa.default_memory_pool().release_unused()
 
@@ -97,13 +96,13 @@ class BundleItems:
 
     def describe(self, row: int) -> tuple[str, dict[str, str]]:
         """Return text and display columns of a row of the bundle; it reads the file."""
-        values = self._read_rows(["text", *self.columns], [row])[0]
-        text = values.pop("text") or ""
+        values = self._read_rows([TEXT, *self.columns], [row])[0]
+        text = values.pop(TEXT) or ""
         return text, {name: str(value) for name, value in values.items() if value is not None}
 
     def texts_of(self, rows: list[int]) -> list[str]:
         """Return the texts of rows of the bundle; it reads the file."""
-        return [values["text"] or "" for values in self._read_rows(["text"], rows)]
+        return [values[TEXT] or "" for values in self._read_rows([TEXT], rows)]
 
     def _read_rows(self, names: list[str], rows: list[int]) -> list[dict[str, Any]]:
         """Read some rows, and no more row groups of the file than they lie in."""

@@ -91,6 +91,11 @@ class ItemTable:
         self._live_rows: Int64Array | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the display columns."""
+        return self._items.columns
+
+    @property
     def table(self) -> FloatTable:
         """``[rows, D]`` as the ranker takes it."""
         return self._vectors.view

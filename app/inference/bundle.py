@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from app.contract.bundle_integrity import check_files
 from app.contract.golden import Golden, read_golden
+from app.contract.item_columns import ITEM_ID, ITEM_KEY, PRIOR, TEXT
 from app.contract.manifest import ITEM_TABLE_FILE, ITEMS_FILE, Manifest, read_manifest
 from app.contract.signature import check_signature
 from app.errors import BundleError
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ITEM_ID: Final = "item_id"
-TEXT: Final = "text"
-PRIOR: Final = "prior"
-ITEM_KEY: Final = "item_key"
 _ITEM_COLUMNS: Final = {
     ITEM_ID: (pa.string(), pa.large_string()),
     TEXT: (pa.string(), pa.large_string()),
@@ -48,7 +45,6 @@ class Bundle:
         provider: What its sessions run on.
         ranker: Scores with ``item_table`` bound.
         encoder: Texts to vectors.
-        item_columns: Names of the columns of ``items.parquet``.
         item_table: ``[N + 1, D]``, memory-mapped and read-only; float16 in an fp16 bundle, else float32.
         golden: The requests that it is held to.
         certificate: The replay that was done at opening.
@@ -60,15 +56,13 @@ class Bundle:
     provider: Provider
     ranker: OnnxRanker
     encoder: OnnxItemEncoder
-    item_columns: tuple[str, ...]
     item_table: NDArray[Any]
     golden: Golden
     certificate: Replay
     published_ranker: OnnxRanker
 
-    @property
-    def items(self) -> pa.Table:
-        """The table of ``items.parquet``, read anew; row ``r - 1`` is row r of the item table."""
+    def read_items(self) -> pa.Table:
+        """Return the table of ``items.parquet``; row ``r - 1`` is row r of the item table."""
         return pq.read_table(self.path / ITEMS_FILE, memory_map=True)
 
     def replay_golden(self) -> Replay:
@@ -109,14 +103,15 @@ def open_bundle(
     golden = read_golden(path, manifest)
     item_table = _open_item_table(path, manifest)
     with ThreadPoolExecutor(max_workers=3, thread_name_prefix="open-bundle") as pool:
-        item_columns = pool.submit(_check_items, path, manifest)
+        items_check = pool.submit(_check_items, path, manifest)
         encoding = pool.submit(OnnxItemEncoder, path, provider=obtained, max_tokens=manifest.max_tokens,
                                threads=encoder_threads)  # fmt: skip
         ranker = OnnxRanker(path, item_table, provider=obtained, threads=threads)
+    items_check.result()
     certificate = replay(golden, manifest.precision, ranker, encoding.result())
     _let_go_of_pages(item_table)
     return Bundle(
-        path, manifest, obtained, ranker, encoding.result(), item_columns.result(), item_table, golden, certificate,
+        path, manifest, obtained, ranker, encoding.result(), item_table, golden, certificate,
         ranker.pinned(),
     )  # fmt: skip
 
@@ -165,8 +160,8 @@ def _let_go_of_pages(item_table: NDArray[Any]) -> None:
         owner.madvise(mmap.MADV_DONTNEED)
 
 
-def _check_items(path: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Check what there is to know of ``items.parquet`` without reading its values; return its columns."""
+def _check_items(path: Path, manifest: Manifest) -> None:
+    """Check what there is to know of ``items.parquet`` without reading its values."""
     try:
         with pq.ParquetFile(path / ITEMS_FILE, memory_map=True) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
@@ -179,4 +174,3 @@ def _check_items(path: Path, manifest: Manifest) -> tuple[str, ...]:
             raise BundleError(f"{ITEMS_FILE} has no column {column}")
         if schema.field(column).type not in types:
             raise BundleError(f"{ITEMS_FILE}: {column} is {schema.field(column).type}, expected {types[0]}")
-    return tuple(schema.names)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.parquet as pq
 
+from app.contract.item_columns import ITEM_KEY, PRIOR
 from app.contract.manifest import ITEMS_FILE
 from model_export.collecting.collected_folder import CollectedFolder
 from model_export.collecting.current_items import current_items, stored_items
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from model_export.collecting.event_log_reader import LoggedEvent
 
 EVENTS_A_PART: Final = 100_000
-_BUNDLE_COLUMNS: Final = ("prior", "item_key")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +100,7 @@ def _write_items(bundle: Path, output: Path, redis_url: str) -> None:
     items = pq.read_table(bundle / ITEMS_FILE)
     client = open_redis(redis_url)
     try:
-        found = current_items(items.drop_columns(list(_BUNDLE_COLUMNS)), stored_items(client))
+        found = current_items(items.drop_columns([PRIOR, ITEM_KEY]), stored_items(client))
     finally:
         client.close()
     draft = output / f".{columns.ITEMS_FILE}.draft"

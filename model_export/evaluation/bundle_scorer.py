@@ -31,12 +31,17 @@ def require_same_shop(bundle: Bundle, data: Dataset) -> None:
     Raises:
         CommandError: If items or actions differ, or their order.
     """
-    if bundle.items.column(columns.ITEM_ID).to_pylist() != data.item_ids():
-        message = f"the {bundle.items.num_rows} items of {bundle.path} are not the {data.item_count} of the data"
-        raise CommandError(f"{message}, expected the data that the bundle was made of")
+    item_ids = bundle.read_items().column(columns.ITEM_ID).to_pylist()
+    if item_ids != data.item_ids():
+        raise CommandError(
+            f"the {len(item_ids)} items of {bundle.path} are not the {data.item_count} of the data, "
+            "expected the data that the bundle was made of"
+        )
     if tuple(bundle.manifest.actions) != data.actions:
-        message = f"the actions of {bundle.path} are {bundle.manifest.actions}, those of the data {data.actions}"
-        raise CommandError(f"{message}, expected the data that the bundle was made of")
+        raise CommandError(
+            f"the actions of {bundle.path} are {bundle.manifest.actions}, those of the data {data.actions}, "
+            "expected the data that the bundle was made of"
+        )
 
 
 class BundleScorer:

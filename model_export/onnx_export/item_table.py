@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.contract.identity import keys_of
+from app.contract.item_columns import ITEM_ID, ITEM_KEY, PRIOR
 from app.contract.manifest import ITEM_TABLE_FILE, ITEMS_FILE
 from model_export.errors import ExportError
 
@@ -61,7 +62,7 @@ def write_items(bundle: Path, items: pa.Table, prior_N: Float32Array) -> None:
     Raises:
         ExportError: If an id occurs twice, two ids have the same 64-bit key, or a prior is not finite.
     """
-    ids: Sequence[str] = items.column("item_id").to_pylist()
+    ids: Sequence[str] = items.column(ITEM_ID).to_pylist()
     if len(set(ids)) != len(ids):
         raise ExportError("an item id occurs twice in the items")
     keys = keys_of(ids)
@@ -69,10 +70,10 @@ def write_items(bundle: Path, items: pa.Table, prior_N: Float32Array) -> None:
         raise ExportError("two item ids have the same 64-bit key")
     if not np.isfinite(prior_N).all():
         raise ExportError("an item's prior is not finite")
-    for name in ("prior", "item_key"):
+    for name in (PRIOR, ITEM_KEY):
         if name in items.column_names:
             items = items.drop_columns([name])
-    items = items.append_column("prior", pa.array(prior_N, pa.float32()))
-    items = items.append_column("item_key", pa.array(keys, pa.uint64()))
+    items = items.append_column(PRIOR, pa.array(prior_N, pa.float32()))
+    items = items.append_column(ITEM_KEY, pa.array(keys, pa.uint64()))
     items = items.replace_schema_metadata(None)
     pq.write_table(items, bundle / ITEMS_FILE, compression="zstd", row_group_size=ROW_GROUP_ITEMS)
