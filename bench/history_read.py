@@ -56,8 +56,8 @@ async def read_sorted_set(client: Any) -> StoredHistory:
     """Read the way that tutorials show: one JSON member an event, scored by time."""
     members = await client.zrange(SORTED_SET, 0, -1)
     parsed = [json.loads(member) for member in members]
-    seen: set[str] = set()
-    unique = [event for event in parsed if not (event["id"] in seen or seen.add(event["id"]))]  # type: ignore[func-returns-value]
+    first: dict[str, Any] = {}
+    unique = [event for event in parsed if first.setdefault(event["id"], event) is event]
     return StoredHistory(
         item_keys_E=keys_of(event["item"] for event in unique),
         action_keys_E=keys_of(event["action"] for event in unique),

@@ -158,8 +158,8 @@ def _candidates(items: list[str | CandidateItem] | None, most: int) -> tuple[lis
             if isinstance(item, CandidateItem) and item.text is not None
         }
     if len(set(ids)) < len(ids):
-        seen: set[str] = set()
-        twice = next(place for place, item_id in enumerate(ids) if item_id in seen or seen.add(item_id))  # type: ignore[func-returns-value]
+        first: dict[str, int] = {}
+        twice = next(place for place, item_id in enumerate(ids) if first.setdefault(item_id, place) < place)
         raise InvalidRequest(f"{ids[twice]!r} is named before, expected each item once", path=f"items[{twice}]")
     return ids, texts
 

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -97,13 +98,17 @@ def warm_up(model: RankingModel, plan: WarmUpPlan) -> WarmUp:
     sizes = sorted({min(cells, plan.max_candidates) for cells in CURVE_CELLS})
     questions = [_question(plan, size) for size in sizes]
     single = BatchLayout()
-    for question in (questions[-1], questions[0]):
+
+    def score(question: Question) -> None:
         model.score(single.pack([question]))
-    seconds = [_median_s(plan, lambda asked=question: model.score(single.pack([asked]))) for question in questions]  # type: ignore[misc]
+
+    for question in (questions[-1], questions[0]):
+        score(question)
+    seconds = [_median_s(plan, partial(score, question)) for question in questions]
     curve = LatencyCurve.through(sizes, seconds)
     history = pack_histories([questions[0].history])
     model.score_catalog(history)
-    catalog_curve = LatencyCurve((1,), (_median_s(plan, lambda: model.score_catalog(history), runs=2),))
+    catalog_curve = LatencyCurve((1,), (_median_s(plan, partial(model.score_catalog, history), runs=2),))
     return WarmUp(curve, catalog_curve, _choose(model, plan, curve))
 
 
@@ -199,8 +204,8 @@ def _growth(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> Laten
     alone_s, times = [], []
     for size in sizes:
         batch = layout.pack([question] * size)
-        times.append(_least_s(plan, lambda packed=batch: model.score(packed)))  # type: ignore[misc]
-        alone_s.append(_least_s(plan, lambda: model.score(single)))
+        times.append(_least_s(plan, partial(model.score, batch)))
+        alone_s.append(_least_s(plan, partial(model.score, single)))
     return LatencyCurve.through([1, *sizes], [1.0, *(seconds / max(min(alone_s), 1e-9) for seconds in times)])
 
 
@@ -209,7 +214,7 @@ def _run_events(model: RankingModel, plan: WarmUpPlan) -> tuple[float, float]:
     few, most = min(CURVE_CELLS[1], plan.max_candidates), min(CURVE_CELLS[-1], plan.max_candidates)
     shapes = ((few, 1), (few, plan.history_length), (most, plan.history_length))
     batches = [BatchLayout().pack([_question(plan, *shape)]) for shape in shapes]
-    short_s, long_s, wide_s = [_least_s(plan, lambda packed=batch: model.score(packed)) for batch in batches]  # type: ignore[misc]
+    short_s, long_s, wide_s = [_least_s(plan, partial(model.score, batch)) for batch in batches]
     event_s = max(long_s - short_s, 0.05 * long_s, 1e-9) / max(plan.history_length - 1, 1)
     candidate_s = max(wide_s - long_s, 0.0) / max(most - few, 1)
     return max(short_s - event_s - few * candidate_s, 0.0) / event_s, candidate_s / event_s

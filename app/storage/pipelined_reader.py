@@ -197,6 +197,7 @@ class PipelinedReader:
             self._connection = opening.result()
 
     async def _open_connection(self) -> _Connection:
+        connection: _Connection
         try:
             _, connection = await self._connect(_Connection)
         except (OSError, TimeoutError) as error:
@@ -212,4 +213,4 @@ class PipelinedReader:
             if isinstance(reply, hiredis.ReplyError):
                 connection.close("the greeting failed")
                 raise reply_failure(str(reply), doing="open a connection to Redis")
-        return connection  # type: ignore[no-any-return]
+        return connection

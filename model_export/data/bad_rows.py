@@ -11,9 +11,7 @@ from model_export.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-
-    from app.contract.tensors import Int64Array
+    from app.contract.tensors import BoolArray, Int64Array
 
 MAX_EXAMPLES: Final = 10
 
@@ -61,9 +59,7 @@ class BadRows:
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(f"{file} line {line}: {detail}")
 
-    def add_many(
-        self, file: str, lines: Int64Array, bad: np.ndarray[tuple[int], np.dtype[np.bool_]], kind: Kind
-    ) -> None:
+    def add_many(self, file: str, lines: Int64Array, bad: BoolArray, kind: Kind) -> None:
         """Count the rows of a batch where ``bad`` (``bool[n]``) is true; ``lines`` is ``int64[n]``."""
         positions = bad.nonzero()[0]
         room = MAX_EXAMPLES - len(self.examples)

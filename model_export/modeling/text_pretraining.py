@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Encoding, Tokenizer
 
-    from app.contract.tensors import Int64Array
+    from app.contract.tensors import BoolArray, Int64Array
 
 _MASKED_SHARE: Final = 0.15
 _REPLACED_BY_MASK, _REPLACED_BY_RANDOM = 0.8, 0.1
@@ -255,7 +255,7 @@ class WordMasker:
         return input_ids, attention_mask, labels
 
     @staticmethod
-    def _chosen_tokens(encoding: Encoding, random: np.random.Generator) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _chosen_tokens(encoding: Encoding, random: np.random.Generator) -> BoolArray:
         words = np.array([-1 if word is None else word for word in encoding.word_ids])
         present = np.unique(words[words >= 0])
         if not len(present):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that torch's own documentation uses
 from torch import Tensor, nn
+from torch.nn import functional
 
 from model_export.modeling.encoder_loading import first_position
 
@@ -83,7 +83,7 @@ class PackedEncoder(nn.Module):
             position_ids=(_layout.steps_R + first_position(self.config)).unsqueeze(0),
         )
         rows_RX = output.last_hidden_state.squeeze(0).float()
-        output.last_hidden_state = F.embedding(_layout.row_of_NT, rows_RX)
+        output.last_hidden_state = functional.embedding(_layout.row_of_NT, rows_RX)
         _layout = None
         return output
 
@@ -100,7 +100,7 @@ def _packed_attention(
     if layout is None:
         raise RuntimeError("packed attention runs inside PackedEncoder only")
     heads, width = query.shape[1], query.shape[3]
-    q_NTX, k_NTX, v_NTX = (F.embedding(layout.row_of_NT, _rows(states)) for states in (query, key, value))
+    q_NTX, k_NTX, v_NTX = (functional.embedding(layout.row_of_NT, _rows(states)) for states in (query, key, value))
     attended_NTX, *_ = torch.onnx.ops.attention(
         q_NTX,
         k_NTX,
@@ -110,7 +110,7 @@ def _packed_attention(
         kv_num_heads=key.shape[1],
         scale=options.get("scaling"),
     )
-    rows_RX = F.embedding(layout.rows_R, attended_NTX.reshape(-1, attended_NTX.shape[-1]))
+    rows_RX = functional.embedding(layout.rows_R, attended_NTX.reshape(-1, attended_NTX.shape[-1]))
     return rows_RX.reshape(1, -1, heads, width), None
 
 
@@ -135,7 +135,7 @@ class _FlatLinear(nn.Module):
         self.source = source
 
     def forward(self, states: Tensor) -> Tensor:
-        rows = F.linear(states.reshape(-1, self.source.in_features), self.source.weight, self.source.bias)
+        rows = functional.linear(states.reshape(-1, self.source.in_features), self.source.weight, self.source.bias)
         return rows.reshape(*states.shape[:-1], self.source.out_features)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import optuna
 
@@ -19,9 +19,13 @@ from model_export.training.progress import Progress
 from model_export.training.session import TrainingSession
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from model_export.training.material import TrainingMaterial
+
+Suggest: TypeAlias = "Callable[[optuna.trial.BaseTrial, str], Any]"
+"""Trial and name -> the value that the trial is to have of that name."""
 
 _STUDY: Final = "seqrank"
 _STUDY_FILE: Final = "study.sqlite3"
@@ -126,9 +130,9 @@ class Tuning:
 def suggested(config: RunConfig, trial: optuna.trial.BaseTrial) -> RunConfig:
     """Return the configuration with what the trial suggests."""
     model, training = config.model, config.training
-    for name, distribution in searched(config).items():
+    for name, suggest in searched(config).items():
         section, key = name.split(".")
-        value = trial._suggest(name, distribution)  # type: ignore[attr-defined]  # noqa: SLF001
+        value = suggest(trial, name)
         if section == "model":
             model = replace(model, **{key: value})
         else:
@@ -136,10 +140,10 @@ def suggested(config: RunConfig, trial: optuna.trial.BaseTrial) -> RunConfig:
     return replace(config, model=model, training=training)
 
 
-def searched(config: RunConfig) -> dict[str, Any]:
+def searched(config: RunConfig) -> dict[str, Suggest]:
     """Return the part of the search space that the configuration leaves at its defaults; what it sets stays fixed."""
     defaults = RunConfig()
-    return {name: choices for name, choices in _SPACE.items() if _read(config, name) == _read(defaults, name)}
+    return {name: suggest for name, suggest in _SPACE.items() if _read(config, name) == _read(defaults, name)}
 
 
 def report(study: optuna.Study) -> str:
@@ -159,18 +163,18 @@ def report(study: optuna.Study) -> str:
     return "\n".join(lines) + "\n"
 
 
-_SPACE: Final[dict[str, Any]] = {
-    "model.encoder": optuna.distributions.CategoricalDistribution(("transformer", "gru", "lstm")),
-    "model.width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
-    "model.vector_width": optuna.distributions.CategoricalDistribution((64, 128, 192, 256)),
-    "model.blocks": optuna.distributions.IntDistribution(1, 3),
-    "model.history_length": optuna.distributions.CategoricalDistribution((20, 50, 100, 200)),
-    "model.dropout": optuna.distributions.FloatDistribution(0.0, 0.7),
-    "model.delta_bound": optuna.distributions.FloatDistribution(0.1, 8.0, log=True),
-    "model.id_dropout": optuna.distributions.FloatDistribution(0.0, 0.5),
-    "model.interests": optuna.distributions.IntDistribution(1, 4),
-    "training.learning_rate": optuna.distributions.FloatDistribution(2e-4, 1e-2, log=True),
-    "training.weight_decay": optuna.distributions.FloatDistribution(1e-4, 1.0, log=True),
+_SPACE: Final[dict[str, Suggest]] = {
+    "model.encoder": lambda trial, name: trial.suggest_categorical(name, ("transformer", "gru", "lstm")),
+    "model.width": lambda trial, name: trial.suggest_categorical(name, (64, 128, 192, 256)),
+    "model.vector_width": lambda trial, name: trial.suggest_categorical(name, (64, 128, 192, 256)),
+    "model.blocks": lambda trial, name: trial.suggest_int(name, 1, 3),
+    "model.history_length": lambda trial, name: trial.suggest_categorical(name, (20, 50, 100, 200)),
+    "model.dropout": lambda trial, name: trial.suggest_float(name, 0.0, 0.7),
+    "model.delta_bound": lambda trial, name: trial.suggest_float(name, 0.1, 8.0, log=True),
+    "model.id_dropout": lambda trial, name: trial.suggest_float(name, 0.0, 0.5),
+    "model.interests": lambda trial, name: trial.suggest_int(name, 1, 4),
+    "training.learning_rate": lambda trial, name: trial.suggest_float(name, 2e-4, 1e-2, log=True),
+    "training.weight_decay": lambda trial, name: trial.suggest_float(name, 1e-4, 1.0, log=True),
 }
 """What is searched, by ``section.key`` of the configuration."""
 

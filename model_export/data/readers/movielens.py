@@ -80,23 +80,26 @@ def find_movielens(folder: Path, bad_rows: BadRows, *, encoding: str | None = No
         DataError: If no shape, or only half of one, is there, or a column is missing.
     """
     for shape in SHAPES:
-        events, films = folder / shape.events, folder / shape.films
-        if not events.exists():
-            continue
-        if not films.exists():
-            raise DataError(f"{folder} has {shape.events} but no {shape.films}, expected both")
-        film_layout = _with_encoding(shape.film_layout, films, encoding)
-        _check_columns(events, shape.event_layout, tuple(CSV_EVENT_COLUMNS))
-        _check_columns(films, film_layout, ("movieId", TITLE, GENRES))
-        return RawSource(
-            interactions=lambda shape=shape, events=events: (  # type: ignore[misc]
-                rows.renamed(CSV_EVENT_COLUMNS) for rows in read_delimited(events, shape.event_layout, bad_rows)
-            ),
-            items=lambda films=films, layout=film_layout: _films(films, layout, bad_rows),  # type: ignore[misc]
-            action="rate",
-        )
+        if (folder / shape.events).exists():
+            return _source(folder, shape, bad_rows, encoding)
     names = ", ".join(shape.events for shape in SHAPES)
     raise DataError(f"{folder} is no MovieLens release, expected one of the files {names}")
+
+
+def _source(folder: Path, shape: _Shape, bad_rows: BadRows, encoding: str | None) -> RawSource:
+    events, films = folder / shape.events, folder / shape.films
+    if not films.exists():
+        raise DataError(f"{folder} has {shape.events} but no {shape.films}, expected both")
+    film_layout = _with_encoding(shape.film_layout, films, encoding)
+    _check_columns(events, shape.event_layout, tuple(CSV_EVENT_COLUMNS))
+    _check_columns(films, film_layout, ("movieId", TITLE, GENRES))
+    return RawSource(
+        interactions=lambda: (
+            rows.renamed(CSV_EVENT_COLUMNS) for rows in read_delimited(events, shape.event_layout, bad_rows)
+        ),
+        items=lambda: _films(films, film_layout, bad_rows),
+        action="rate",
+    )
 
 
 def film_of(title: str) -> tuple[str, str]:

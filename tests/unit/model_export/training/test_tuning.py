@@ -20,12 +20,13 @@ def test_what_the_file_sets_is_not_searched():
 def test_a_suggestion_becomes_a_configuration():
     """Values land in their sections."""
     values = {
-        name: choices.low if hasattr(choices, "low") else choices.choices[0]
-        for name, choices in searched(RunConfig()).items()
-    }
+        "model.encoder": "gru", "model.width": 64, "model.vector_width": 128, "model.blocks": 1,
+        "model.history_length": 20, "model.dropout": 0.0, "model.delta_bound": 0.1, "model.id_dropout": 0.0,
+        "model.interests": 1, "training.learning_rate": 2e-4, "training.weight_decay": 1e-4,
+    }  # fmt: skip
+    assert values.keys() == searched(RunConfig()).keys()
     config = suggested(RunConfig(), optuna.trial.FixedTrial(values))
-    assert config.model.width == 64
-    assert config.model.blocks == 1
+    assert (config.model.encoder, config.model.width, config.model.blocks) == ("gru", 64, 1)
     assert config.training.learning_rate == 2e-4
 
 
