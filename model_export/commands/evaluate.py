@@ -3,7 +3,7 @@
 Protocol: every user's held-out event is ranked among the whole catalogue, no sampled negatives; items that the user
 already had are left out (and left in for the column "unmasked"); ties count against a model. On the test set the
 baselines know the training and validation events, as our own refit does; on the validation set the training events.
-Writes report.md and its pictures beside the run.
+Writes report.md and its pictures to RUN/evaluation.
 """
 
 from __future__ import annotations

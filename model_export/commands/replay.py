@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--top-k", type=whole_number(10), default=20, help="places that are measured, at least 10 (20)")
     parser.add_argument("--concurrency", type=count, default=8, help="requests under way at one time (8)")
-    parser.add_argument("--api-key", help="sent as a bearer token")
+    parser.add_argument("--api-key", help="sent as a bearer token; it has to be one that may delete users")
     parser.add_argument("--objective", type=_weights, default={}, metavar="JSON", help='for example {"purchase": 1}')
     parser.add_argument("--diversity", type=number(0, 1), default=0.0, help="0..1 (0)")
     parser.add_argument("--strategy", choices=("top_k", "sample"), default="top_k")

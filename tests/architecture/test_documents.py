@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shlex
 import tomllib
@@ -181,6 +182,21 @@ def test_the_bundle_page_has_the_limits_of_every_precision() -> None:
         list(ENCODER_MIN_MEAN_COSINE.values()),
         list(ONLINE_MIN_TOP10_AGREEMENT.values()),
     ]
+
+
+def test_the_baselines_of_the_pages_are_the_measured_ones() -> None:
+    """HR@10 and NDCG@10 of the README's and the page's baselines are those of ``baselines.json``."""
+    measured = json.loads((ROOT / "docs/results/baselines.json").read_text("utf-8"))
+    page = (ROOT / "docs/results/baselines.md").read_text("utf-8").split("| model ")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for data, table in zip(["ml-100k", *measured], [readme, *page[1:4]], strict=True):
+        shown = re.findall(
+            r"^\| ([\w -]+?) *\| +([\d.]+) \|(?: +[\d.]+-[\d.]+ \|)? +([\d.]+) \|", table, flags=re.MULTILINE
+        )
+        wanted = {name: (f"{model['HR@10']:.4f}", f"{model['NDCG@10']:.4f}") for name, model in measured[data].items()}
+        found = {name: (hit_rate, ndcg) for name, hit_rate, ndcg in shown}
+        assert found, data
+        assert found.items() <= wanted.items()
 
 
 def test_the_service_installs_without_torch() -> None:
