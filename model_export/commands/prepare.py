@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from model_export.data.readers.raw_rows import RawSource
 
 FORMATS: Final = ("movielens", "recbole", "csv", "mind", "amazon")
+UTF_8_FORMATS: Final = ("mind", "amazon")
 COLUMN_OPTIONS: Final = {
     "user_column": columns.USER_ID,
     "item_column": columns.ITEM_ID,
@@ -68,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--action", help="the action of interactions that name none (default: by format)")
     parser.add_argument("--time-unit", choices=TIME_UNITS, default="auto", help="unit of numeric times (default auto)")
-    parser.add_argument("--encoding", default=None, help="text encoding of the input (default: utf-8, or by format)")
+    parser.add_argument(
+        "--encoding",
+        help="text encoding of delimited files (default: utf-8, or by format; JSON lines, mind and amazon are utf-8)",
+    )
     tabular = parser.add_argument_group("only for --format csv")
     tabular.add_argument("--delimiter", help="field delimiter (default: by suffix, comma for .csv, tab for .tsv)")
     for option, name in COLUMN_OPTIONS.items():
@@ -101,6 +105,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    foreign = [] if arguments.format == "csv" else ["delimiter", *COLUMN_OPTIONS]
+    foreign += ["encoding"] if arguments.format in UTF_8_FORMATS else []
+    for option in foreign:
+        if getattr(arguments, option) is not None:
+            raise DataError(f"--{option.replace('_', '-')} does not go with --format {arguments.format}, leave it out")
     if arguments.max_bad_rows < 0:
         raise DataError(f"--max-bad-rows is {arguments.max_bad_rows}, expected 0 or more")
     if arguments.text_columns is not None and not _names(arguments.text_columns):

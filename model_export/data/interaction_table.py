@@ -37,6 +37,9 @@ MISSING: Final = -1
 UNKNOWN: Final = -2
 """Code of a string that a book that does not grow lacks."""
 
+_MIXER: Final = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number near 2^64 over the golden ratio: multiplying by it spreads neighbours (Knuth, TAOCP 6.4)."""
+
 SCHEMA: Final = pa.schema(
     [
         (columns.USER_ID, pa.string()),
@@ -123,6 +126,17 @@ class InteractionTable:
         order = np.argsort(-counts, kind="stable")
         names = self._actions.names
         return {names[code]: int(counts[code]) for code in order.tolist() if counts[code]}
+
+    def time_range_ms(self) -> tuple[int, int]:
+        """Return the earliest and the latest time of a good row, epoch milliseconds."""
+        times_ms = [batch.timestamps_ms for batch in self._batches if len(batch.timestamps_ms)]
+        return int(min(times.min() for times in times_ms)), int(max(times.max() for times in times_ms))
+
+    def repetition_count(self) -> int:
+        """Return how many good rows say in user, item, action and time what an earlier one says."""
+        keys = np.concatenate([_row_keys(batch) for batch in self._batches])
+        keys.sort()
+        return int((keys[1:] == keys[:-1]).sum())
 
     def item_is_used(self) -> NDArray[np.bool_]:
         """Return ``bool[items]``: which items have a good row."""
@@ -221,6 +235,14 @@ class InteractionTable:
         return f"{_shown(rows, columns.TIMESTAMP, at)} is no time between 1970 and 2100, expected {expected}"
 
 
+def _row_keys(batch: _Coded) -> NDArray[np.uint64]:
+    """Return ``uint64[n]`` that are the same for the same user, item, action and time, and else practically never."""
+    keys = np.zeros(len(batch.users), np.uint64)
+    for column in (batch.users, batch.items, batch.actions, batch.timestamps_ms):
+        keys = (keys ^ (keys >> np.uint64(29)) ^ column.astype(np.uint64)) * _MIXER
+    return keys
+
+
 def _shown(rows: RawRows, name: str, at: int) -> str:
     return f"the {name} {str(rows.columns[name][at].as_py())[:60]!r}"
 
@@ -240,7 +262,7 @@ def _ratings(rows: RawRows) -> tuple[Float32Array, NDArray[np.bool_]]:
         given = pc.if_else(pc.equal(pc.utf8_trim_whitespace(given), ""), None, given)
     try:
         numbers = given.cast(pa.float32())
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         numbers = pa.array([_number(text) for text in given.to_pylist()], pa.float32())
     ratings = pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False).astype(np.float32)
     missing = pc.is_null(given).to_numpy(zero_copy_only=False)

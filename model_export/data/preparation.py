@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -72,7 +73,7 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             say(f"left out {bad_rows.total:,} bad rows ({bad_rows.summary()}):{bad_rows.shown()}")
         say(f"sorting and writing {len(events):,} interactions")
         events.write(folder / columns.INTERACTIONS_FILE)
-        say(f"actions: {_listed(events.action_counts())}")
+        _say_what_came(events)
         item_table = items_named_by_id(events.item_ids) if item_table is None else item_table
         item_table = _without_unused(item_table, events, drop=options.drop_unused_items)
         pq.write_table(item_table, folder / columns.ITEMS_FILE, compression="zstd")
@@ -86,6 +87,18 @@ def prepare(source: RawSource, options: PreparationOptions, bad_rows: BadRows) -
             counts["impressions"] = _write_impressions(source.impressions(), folder / columns.IMPRESSIONS_FILE)
         write_report(folder, counts)
     return counts
+
+
+def _say_what_came(events: InteractionTable) -> None:
+    """Say what a person would notice at once if a column or a unit was misread."""
+    say(f"actions: {_listed(events.action_counts())}")
+    first, last = (datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in events.time_range_ms())
+    say(f"times: {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC")
+    if repeated := events.repetition_count():
+        say(
+            f"{repeated:,} interactions repeat an earlier one (same user, item, action and time); they are kept, but "
+            "if they come from logging twice, then what is measured on them is too good"
+        )
 
 
 def _listed(counts: dict[str, int]) -> str:

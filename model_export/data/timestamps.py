@@ -43,7 +43,7 @@ def epoch_ms(values: pa.Array, *, unit: str = "auto") -> Int64Array:
         in_ms = pc.cast(values, pa.timestamp("ms"), safe=False).cast(pa.int64())
         return _in_range(_filled(in_ms, NONSENSE).astype(np.int64))
     if pa.types.is_integer(values.type):
-        return _numbers_to_ms(_filled(values.cast(pa.int64()), NONSENSE), unit)
+        return _numbers_to_ms(_filled(values.cast(pa.int64(), safe=False), NONSENSE), unit)
     if pa.types.is_floating(values.type):
         return _numbers_to_ms(_filled(values.cast(pa.float64()), np.nan), unit)
     for number_type in (pa.int64(), pa.float64()):

@@ -104,6 +104,7 @@ def reliability_plot(path: Path, reliability: Reliability) -> None:
     highest = float(max(reliability.predicted_bins.max(), reliability.observed_bins.max(), 1e-6)) * 1.1
     axes.plot([0, highest], [0, highest], color=_OTHERS, linestyle="--", label="as predicted")
     axes.plot(reliability.predicted_bins, reliability.observed_bins, marker="o", color=_OURS, label="observed")
+    axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("predicted probability")
     axes.set_ylabel("share that was the next item")
     axes.set_title(f"calibration error {reliability.expected_error:.4f}", fontsize=10)

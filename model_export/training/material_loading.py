@@ -41,7 +41,8 @@ def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], No
     statistics = statistics_of(data)
     resolved(config, statistics)
     times = "timestamps are real" if statistics.timestamps_are_real else "only the order is known: times are ignored"
-    note(f"{statistics.users} users, {statistics.items} items, {statistics.events} events; {times}")
+    note(f"{statistics.users:,} users, {statistics.items:,} items, {statistics.events:,} events; {times}")
+    note("encoding the item texts, but for those that an earlier training on this data has encoded")
     texts = encode_item_texts(
         data.item_texts(),
         config.text,

@@ -115,6 +115,12 @@ class TrainingSession:
             self.selection.history.append(entry)
             self._progress.epoch_done(entry, best_epoch=self.selection.best_epoch)
             self._save(fit, SELECT)
+        if not self._patience_is_over(fit.epoch):
+            limit = "max_epochs" if fit.epoch >= training.max_epochs else "max_minutes"
+            self._progress.note(
+                f"training.{limit} ({getattr(training, limit):g}) ended it before validation had stopped rising "
+                f"(best: epoch {self.selection.best_epoch} of {fit.epoch}); a larger one may give a better model"
+            )
 
     def _refit(self, state: dict[str, Any] | None) -> SequenceRanker:
         """Train fresh weights on train + validation for as many epochs as were best."""

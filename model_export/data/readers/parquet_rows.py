@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from model_export.data.readers.json_lines import as_text
 from model_export.data.readers.raw_rows import RawRows, RowBatches
 from model_export.errors import DataError
 
@@ -30,7 +31,7 @@ def parquet_columns(path: Path) -> list[str]:
 
 
 def read_parquet(path: Path, names: tuple[str, ...] | None) -> RowBatches:
-    """Yield rows; numbers and times keep their type, lists become ``a, b``; nested objects and embeddings are left out.
+    """Yield rows; numbers and times keep their type, lists become ``a, b``; objects and embeddings are left out.
 
     Raises:
         DataError: If the file has no rows.
@@ -47,30 +48,47 @@ def read_parquet(path: Path, names: tuple[str, ...] | None) -> RowBatches:
 
 
 def _flat(array: pa.Array) -> pa.Array | None:
+    """Return values as numbers, times or ``string``; None for objects, embeddings and bytes that are no text."""
     kind = array.type
     if pa.types.is_dictionary(kind):
         return _flat(array.dictionary_decode())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if kind == pa.uuid():
+        return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
+    if isinstance(kind, pa.BaseExtensionType):
+        return _flat(array.storage)
+    if pa.types.is_nested(kind):
         return _joined(array)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return _decoded(array)
-    if pa.types.is_struct(kind) or pa.types.is_map(kind):
-        return None
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or _is_bytes(kind):
+        return _as(pa.string(), array)
     return array
 
 
 def _joined(lists: pa.Array) -> pa.Array | None:
-    """Return ``a, b`` for each list, missing elements left out; None for embeddings, which are no text."""
-    if pa.types.is_floating(lists.type.value_type):
+    """Return ``a, b`` for each list, missing elements left out; None where the innermost elements are no words."""
+    innermost = lists.type
+    while hasattr(innermost, "value_type"):
+        innermost = innermost.value_type
+    if pa.types.is_floating(innermost) or pa.types.is_nested(innermost):
         return None
-    elements = lists.cast(pa.list_(pa.string())).to_pylist()
-    joined = [None if row is None else ", ".join(part for part in row if part is not None) for row in elements]
-    return pa.array(joined, pa.string())
+    words = _as(pa.list_(pa.string()), lists) if _is_bytes(innermost) else lists
+    return None if words is None else pa.array(map(as_text, words.to_pylist()), pa.string())
 
 
-def _decoded(array: pa.Array) -> pa.Array:
-    """Return bytes as the text that they are (older writers do not say so); as they are where one is none."""
+def _is_bytes(kind: pa.DataType) -> bool:
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_binary,
+            pa.types.is_large_binary,
+            pa.types.is_binary_view,
+            pa.types.is_fixed_size_binary,
+        )
+    )
+
+
+def _as(kind: pa.DataType, array: pa.Array) -> pa.Array | None:
+    """Return text in another type, also bytes (older writers do not say that they are text); None where one is none."""
     try:
-        return array.cast(pa.string())
-    except pa.ArrowInvalid:
-        return array
+        return array.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None

@@ -111,3 +111,19 @@ def test_time_runs_out(tmp_path):
     one = session(tmp_path, refit=False, max_minutes=1e-9, max_epochs=50)
     one.run()
     assert len(one.selection.history) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max_epochs": 2}, ["training.max_epochs (2) ended it before validation had stopped rising"]),
+        ({"max_minutes": 1e-9}, ["training.max_minutes (1e-09) ended it before validation had stopped rising"]),
+        ({"patience": 1, "learning_rate": 0.0}, []),
+    ],
+)
+def test_a_limit_that_came_before_patience_is_named(limits, said, tmp_path, caplog):
+    """Who reads the log knows whether more training could help, and which setting ended it."""
+    caplog.set_level(logging.INFO)
+    session(tmp_path, refit=False, **{"patience": 5, **limits}).run()
+    found = [record.message.partition(" (best")[0] for record in caplog.records if "ended it" in record.message]
+    assert found == said

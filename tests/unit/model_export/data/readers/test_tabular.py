@@ -230,16 +230,18 @@ def test_what_was_done_is_told_by_action(prepare: Prepare) -> None:
     assert "actions: view (2), View (1)" in prepare("csv", {"interactions.csv": events, "items.csv": ITEMS}).said
 
 
+def test_times_and_repeated_rows_are_told(prepare: Prepare) -> None:
+    """A misread unit and a log that was written twice can be seen at once; repetitions stay."""
+    events = EVENTS + "2,a,1600000050\n2,a,1600000051\n2,b,1600000050\n1,a,1600000050\n"
+    done = prepare("csv", {"interactions.csv": events, "items.csv": ITEMS})
+    assert "times: 2020-09-13 12:26 to 2020-09-13 12:28 UTC" in done.said
+    assert "\n1 interactions repeat an earlier one (same user, item, action and time); they are kept" in done.said
+    assert len(done.events()) == 7
+    assert "repeat an earlier" not in prepare("csv", {"interactions.csv": EVENTS, "items.csv": ITEMS}).said
+
+
 def test_json_lines_of_other_programs(prepare: Prepare) -> None:
     """A byte order mark is skipped, and 7.0 is the same id as 7."""
     lines = '\ufeff{"user_id": 7.0, "item_id": 1, "timestamp": 5}\n{"user_id": 7, "item_id": 1.0, "timestamp": 6}\n'
     done = prepare("csv", {"interactions.jsonl": lines})
     assert done.events() == [("7", "1", 5000), ("7", "1", 6000)]
-
-
-def test_parquet_of_other_programs(prepare: Prepare) -> None:
-    """Bytes are text where they can be; a list keeps what is there; an embedding is no text."""
-    items = {"item_id": [b"a", b"b"], "title": [b"Lamp", b"Chair"], "picture": [b"\xff", b"\xfe"]}
-    lists = {"tags": [["red", None, "old"], None], "embedding": [[0.5, 1.0], [0.25, 2.0]]}
-    done = prepare("csv", {"interactions.csv": EVENTS, "items.parquet": parquet_bytes(items | lists)})
-    assert done.texts() == {"a": "Lamp. red, old", "b": "Chair"}

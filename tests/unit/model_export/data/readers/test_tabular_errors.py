@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -113,6 +114,20 @@ def test_what_is_wrong_with_json_lines_is_one_clear_sentence(prepare: Prepare, l
             parquet_bytes({"user_id": [1], "item_id": ["z"], "timestamp": [5]}),
             "interactions.parquet line 1: the item_id 'z'",
         ),
+        (
+            parquet_bytes({"user_id": [b"\xff"], "item_id": ["a"], "timestamp": [5]}),
+            "interactions.parquet has no column 'user_id'",
+        ),
+        (
+            parquet_bytes({"user_id": [1], "item_id": ["a"], "timestamp": pa.array([2**64 - 1], pa.uint64())}),
+            "line 1: the timestamp '18446744073709551615' is no time",
+        ),
+        (
+            parquet_bytes(
+                {"user_id": [1], "item_id": ["a"], "timestamp": [5], "rating": [datetime(2020, 1, 1, tzinfo=UTC)]}
+            ),
+            "line 1: the rating '2020-01-01 00:00:00+00:00' is no number",
+        ),
     ],
 )
 def test_what_is_wrong_with_parquet_is_one_clear_sentence(prepare: Prepare, content: bytes, sentence: str) -> None:
@@ -150,6 +165,17 @@ def test_senseless_options_are_refused(prepare: Prepare, options: tuple[str, ...
     done = prepare("csv", {"interactions.csv": EVENTS, "items.csv": ITEMS}, *options)
     assert done.code == 2
     assert sentence in done.said
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [("movielens", "--user-column"), ("recbole", "--delimiter"), ("mind", "--encoding"), ("amazon", "--encoding")],
+)
+def test_options_of_another_format_are_refused(kind: str, option: str, prepare: Prepare) -> None:
+    """An option that the format does not read is named, not ignored."""
+    done = prepare(kind, {"interactions.csv": EVENTS}, option, "utf-8" if option == "--encoding" else ";")
+    assert done.code == 2
+    assert f"{option} does not go with --format {kind}, leave it out" in done.said
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
