@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from app.contract.identity import keys_of
 from model_export.data import columns
 from model_export.errors import DataError
+from model_export.flushing import flush
 from model_export.own_folder import refuse_foreign
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ class CollectedFolder:
         with pq.ParquetWriter(draft, SCHEMA, compression="zstd") as writer:
             for name in self._files:
                 writer.write_table(pq.read_table(self._parts / name, schema=SCHEMA))
-        _flush(draft)
+        flush(draft)
         draft.replace(merged)
-        _flush(self._folder)
+        flush(self._folder)
         return merged
 
     def _refuse_what_is_not_ours(self) -> None:
@@ -171,9 +172,9 @@ class CollectedFolder:
             "events": self.events,
         }
         draft.write_text(json.dumps(state, indent=1), "utf-8")
-        _flush(draft)
+        flush(draft)
         draft.replace(path)
-        _flush(self._folder)
+        flush(self._folder)
 
     def _read_known(self) -> UInt64Array:
         """Return the sorted keys of every event collected so far."""
@@ -198,14 +199,5 @@ def _table_of(events: list[LoggedEvent], keys: UInt64Array) -> pa.Table:
 
 def _write_durably(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path, compression="zstd")
-    _flush(path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on disk."""
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    flush(path)
+    flush(path.parent)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from app.contract.tensors import BoolArray, FloatArray, Int64Array
 
-_FIRST, _SECOND = 5, 10
-
 
 @dataclass(frozen=True, slots=True)
 class Impression:
@@ -82,7 +80,7 @@ def metrics_of_one(scores_C: FloatArray, clicked_C: BoolArray) -> tuple[float, f
     auc = (rankdata(scores_C)[clicked_C].sum() - clicks * (clicks + 1) / 2) / (clicks * others)
     order_C = np.lexsort((clicked_C, -scores_C.astype(np.float64)))
     places = 1.0 + np.flatnonzero(clicked_C[order_C])
-    return float(auc), float((1.0 / places).mean()), _ndcg(places, _FIRST), _ndcg(places, _SECOND)
+    return float(auc), float((1.0 / places).mean()), _ndcg(places, 5), _ndcg(places, 10)
 
 
 def _ndcg(places: FloatArray, k: int) -> float:

@@ -13,7 +13,7 @@ from model_export.modeling.buckets import TIME_BUCKETS, time_bucket
 from model_export.modeling.fast_dropout import FastDropout
 from model_export.modeling.interest_fusion import InterestGate, LongTermReader
 from model_export.modeling.read_out import ReadOut, UserState
-from model_export.modeling.sequence_encoders import build_sequence_encoder
+from model_export.modeling.sequence_encoder import build_sequence_encoder
 
 if TYPE_CHECKING:
     from model_export.modeling.item_vectors import ItemVectors
@@ -28,7 +28,7 @@ class RankerShape:
     """Everything about a ranker that is not learned.
 
     Attributes:
-        encoder: One of `model_export.modeling.sequence_encoders.ENCODERS`.
+        encoder: One of `model_export.modeling.sequence_encoder.ENCODERS`.
         encoder_shape: Size of the sequence encoder.
         history_length: H, how many events it reads at most.
         actions: How many kinds of events there are.
@@ -147,11 +147,7 @@ class SequenceRanker(nn.Module):
 
     def user_state(self, item_table: Tensor, rows_BH: Tensor, actions_BH: Tensor, age_s_BH: Tensor) -> UserState:
         """Return the state of each user now, dimensions [B, ...]."""
-        vectors_BLD, inputs_BLE, age_BL = self._inputs(item_table, rows_BH, actions_BH, age_s_BH)
-        last_B = (rows_BH > 0).to(torch.int64).sum(dim=1)
-        short_BE = self.encoder.last_state(inputs_BLE, age_BL, last_B)
-        long_BE = self.long_term.last_state(inputs_BLE, vectors_BLD, age_BL, last_B)
-        user: UserState = self.read_out(self.gate(short_BE, long_BE)[0])
+        user: UserState = self.read_out(self._fused_now(item_table, rows_BH, actions_BH, age_s_BH)[0])
         return user
 
     def user_states(self, item_table: Tensor, rows_BH: Tensor, actions_BH: Tensor, age_s_BH: Tensor) -> UserState:
@@ -164,12 +160,18 @@ class SequenceRanker(nn.Module):
 
     def short_term_share(self, item_table: Tensor, rows_BH: Tensor, actions_BH: Tensor, age_s_BH: Tensor) -> Tensor:
         """Return float32[B], how much of each user's fused state is short-term, 0..1."""
+        return self._fused_now(item_table, rows_BH, actions_BH, age_s_BH)[1].squeeze(-1)
+
+    def _fused_now(
+        self, item_table: Tensor, rows_BH: Tensor, actions_BH: Tensor, age_s_BH: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the fused state[B, E] after each user's last event, and how much of it is short-term, [B, 1]."""
         vectors_BLD, inputs_BLE, age_BL = self._inputs(item_table, rows_BH, actions_BH, age_s_BH)
         last_B = (rows_BH > 0).to(torch.int64).sum(dim=1)
         short_BE = self.encoder.last_state(inputs_BLE, age_BL, last_B)
         long_BE = self.long_term.last_state(inputs_BLE, vectors_BLD, age_BL, last_B)
-        share: Tensor = self.gate(short_BE, long_BE)[1]
-        return share.squeeze(-1)
+        fused: tuple[Tensor, Tensor] = self.gate(short_BE, long_BE)
+        return fused
 
     def _inputs(
         self, item_table: Tensor, rows_BH: Tensor, actions_BH: Tensor, age_s_BH: Tensor

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnx
+import onnxruntime as ort
 import torch
 from torch import nn
 
+from app.contract.manifest import PRECISIONS
 from app.contract.tensors import ATTENTION_MASK, INPUT_IDS, ITEM_VECTORS
 from model_export.errors import CommandError
 from model_export.modeling.text_tokens import length_buckets, tokenize
 from model_export.onnx_export.encoder_packing import packed_copy, padded_copy
 from model_export.onnx_export.encoder_quantization import quantize_graph
+from model_export.onnx_export.graph_builder import OPSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,11 +31,6 @@ if TYPE_CHECKING:
 
     from app.contract.tensors import Float32Array
     from model_export.modeling.text_tokens import TextTokens
-
-OPSET: Final = 23
-"""The first opset with ``Attention`` as one operator; ``Gelu`` is one since 20, ``LayerNormalization`` since 17."""
-
-PRECISIONS: Final = ("fp32", "fp16", "int8")
 
 _FUSED: Final = {
     "attention": ("Attention", "MultiHeadAttention"),
@@ -107,8 +106,6 @@ def export_item_encoder(
 
 def fused_counts(path: Path) -> dict[str, int]:
     """Count the nodes of a graph file by what they stand for; see `EncoderExport`."""
-    import onnx
-
     nodes = Counter(node.op_type for node in onnx.load(path, load_external_data=False).graph.node)
     return {name: sum(nodes[kind] for kind in kinds) for name, kinds in _FUSED.items()}
 
@@ -137,9 +134,7 @@ def torch_vectors(module: nn.Module, tokens: TextTokens) -> Float32Array:
 
 def onnx_vectors(path: Path, tokens: TextTokens) -> Float32Array:
     """Return ``float32[N, D]`` of all texts, computed by ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     blocks, order = [], []
     for positions in length_buckets(tokens.lengths, tokens_per_batch=_TOKENS_PER_RUN):
         input_ids, attention_mask = tokens.batch(positions)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from model_export.modeling.encoder_loading import first_position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 _ATTENTION: Final = "seqrank_packed"
 
@@ -172,11 +172,7 @@ def packed_copy(module: nn.Module, *, half: bool = False) -> nn.Module:
     Raises:
         ValueError: If there is no transformers encoder in it.
     """
-    changed = copy.deepcopy(module)
-    for parent, name, encoder in _encoders(changed):
-        setattr(parent, name, PackedEncoder(encoder, half=half))
-        return changed
-    raise ValueError(f"{type(module).__name__} holds no transformers encoder")
+    return _copy_with(module, lambda encoder: PackedEncoder(encoder, half=half))
 
 
 class _PaddedEncoder(nn.Module):
@@ -196,17 +192,17 @@ class _PaddedEncoder(nn.Module):
 
 def padded_copy(module: nn.Module, *, half: bool = False) -> nn.Module:
     """Return a copy of a module whose encoder computes padding too; see `packed_copy`."""
-    changed = copy.deepcopy(module)
-    for parent, name, encoder in _encoders(changed):
-        setattr(parent, name, _PaddedEncoder(encoder, half=half))
-        return changed
-    raise ValueError(f"{type(module).__name__} holds no transformers encoder")
+    return _copy_with(module, lambda encoder: _PaddedEncoder(encoder, half=half))
 
 
-def _encoders(module: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _copy_with(module: nn.Module, stand_in: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    """Return a copy of a module with something else in the place of its transformers encoder."""
     from transformers import PreTrainedModel
 
-    for parent in module.modules():
+    changed = copy.deepcopy(module)
+    for parent in changed.modules():
         for name, child in parent.named_children():
             if isinstance(child, PreTrainedModel):
-                yield parent, name, child
+                setattr(parent, name, stand_in(child))
+                return changed
+    raise ValueError(f"{type(module).__name__} holds no transformers encoder")

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import onnx
+import onnxruntime as ort
+from onnx import numpy_helper
 
 from app.contract.tensors import ATTENTION_MASK, INPUT_IDS, Float32Array
 from model_export.modeling.text_tokens import length_buckets
@@ -44,8 +47,6 @@ class LinearGroup:
 
 def linear_groups(model: Any) -> list[LinearGroup]:
     """Return the encoder's linear layers, grouped by the activation that they read, in graph order."""
-    from onnx import numpy_helper
-
     constants = {entry.name: entry for entry in model.graph.initializer}
     grouped: dict[str, list[Any]] = {}
     for node in model.graph.node:
@@ -68,14 +69,11 @@ def calibration_rows(path: Path, groups: list[LinearGroup], tokens: TextTokens) 
 
     They are in random order, so that the first of them are a sample of them all.
     """
-    import onnx
-    import onnxruntime
-
     model = onnx.load(path)
     known = {value.name for value in model.graph.output}
     sources = list(dict.fromkeys(group.source for group in groups))
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sources if name not in known)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     share = min(1.0, _ROWS_KEPT / max(int(tokens.lengths.sum()), 1))
     random = np.random.default_rng(0)
     kept: dict[str, list[Float32Array]] = {name: [] for name in sources}
@@ -113,8 +111,6 @@ def quantize_graph(source: Path, target: Path, tokens: TextTokens, measure: Call
         tokens: Calibration texts.
         measure: Returns the least cosine of the vectors of a graph file with the FP32 ones.
     """
-    import onnx
-
     model = onnx.load(source)
     groups = linear_groups(model)
     rows = calibration_rows(source, groups, tokens)

@@ -17,7 +17,7 @@ OPSET: Final = 23
 """The first with a standard fused ``Attention``; ONNX Runtime has its kernel on the CPU and on CUDA, in both floats."""
 
 IR_VERSION: Final = 11
-FUSED: Final = "com.microsoft"
+ORT_DOMAIN: Final = "com.microsoft"
 """ONNX Runtime's own fused operators (SkipLayerNormalization, BiasGelu), on the CPU and on CUDA."""
 
 _TYPES: Final = {
@@ -98,7 +98,7 @@ class GraphBuilder:
         graph = helper.make_graph(
             self._nodes, self._name, self._inputs, self._outputs, initializer=list(self._constants.values())
         )
-        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ORT_DOMAIN, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="seqrank")
         onnx.checker.check_model(model)
         return model

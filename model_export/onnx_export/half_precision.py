@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     import onnx
 
 EVENT_DTYPES: Final[dict[str, type[np.floating[Any]]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
-"""Dtype of the item table and of what the ranker computes once for each event; see `ranker_graph.ranker_model`."""
+"""Dtype of the item table and of what the ranker computes once for each event; see `ranker_graph.ranker_model`.
+
+INT8 keeps both in FP32: scores are dot products with the table."""
 
 
 def casts_between_halves(model: onnx.ModelProto) -> list[str]:

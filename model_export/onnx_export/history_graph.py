@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.contract import tensors
-from model_export.onnx_export.graph_builder import FUSED
+from model_export.onnx_export.graph_builder import ORT_DOMAIN
 from model_export.onnx_export.ranker_parts import Parts, position_bias, time_rows
 
 if TYPE_CHECKING:
@@ -192,4 +192,4 @@ def absorbed_values(value_weight: NDArray[Any], output_weight: NDArray[Any], hea
 
 def fused_gelu(parts: Parts, tensor: str, bias: NDArray[Any]) -> str:
     """Return ``gelu(tensor + bias)`` as one node."""
-    return parts.graph.node("BiasGelu", tensor, parts.event_weight(bias, "bias"), domain=FUSED)
+    return parts.graph.node("BiasGelu", tensor, parts.event_weight(bias, "bias"), domain=ORT_DOMAIN)

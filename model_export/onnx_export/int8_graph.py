@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from model_export.onnx_export.graph_builder import ORT_DOMAIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.contract.tensors import Float32Array
     from model_export.onnx_export.activation_schemes import Scheme
-
-_MS: Final = "com.microsoft"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,6 @@ def int8_model(model: Any, layers: dict[str, Int8Linear]) -> Any:
         model: The FP32 graph.
         layers: By the name of the Gemm's output. Those that read the same activation have the same scheme.
     """
-    import onnx
-
     rewriter = _Rewriter(onnx.ModelProto.FromString(model.SerializeToString()))
     prepared: dict[str, tuple[str, str]] = {}
     for node in list(rewriter.graph.node):
@@ -100,7 +100,7 @@ class _Rewriter:
                 one,
                 scales,
                 no_zero,
-                domain=_MS,
+                domain=ORT_DOMAIN,
                 output=f"{output}_unscaled",
             )
             scaled = self._node("Mul", product, row_scales, output=f"{output}_scaled")
@@ -110,9 +110,9 @@ class _Rewriter:
         bias = self._constant(f"{output}_bias", layer.bias_X)
         operands = [quantized, weights, f"{source}_scale", scales, f"{source}_zero", "", bias]
         if not len(scheme.outliers):
-            self._node("MatMulIntegerToFloat", *operands, domain=_MS, output=output)
+            self._node("MatMulIntegerToFloat", *operands, domain=ORT_DOMAIN, output=output)
             return
-        product = self._node("MatMulIntegerToFloat", *operands, domain=_MS, output=f"{output}_inliers")
+        product = self._node("MatMulIntegerToFloat", *operands, domain=ORT_DOMAIN, output=f"{output}_inliers")
         channels = self._constant(f"{source}_outliers", scheme.outliers)
         outliers = f"{source}_outlying"
         if outliers not in self._used:
@@ -123,29 +123,23 @@ class _Rewriter:
 
     def finish(self) -> Any:
         """Put the nodes into the model and drop the weights that nothing reads any more."""
-        from onnx import helper
-
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
         read = {name for node in self.nodes for name in node.input} | {value.name for value in self.graph.output}
         kept = [entry for entry in self.graph.initializer if entry.name in read]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
-        if all(entry.domain != _MS for entry in self.model.opset_import):
-            self.model.opset_import.append(helper.make_opsetid(_MS, 1))
+        if all(entry.domain != ORT_DOMAIN for entry in self.model.opset_import):
+            self.model.opset_import.append(helper.make_opsetid(ORT_DOMAIN, 1))
         return self.model
 
     def _constant(self, name: str, value: Any) -> str:
-        from onnx import numpy_helper
-
         if name not in self._used:
             self._used.add(name)
             self.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
     def _node(self, kind: str, *inputs: str, domain: str = "", output: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
         name = output or f"{inputs[0]}_{kind}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
         return name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ from app.contract.identity import keys_of
 from app.contract.item_columns import ITEM_ID, ITEM_KEY, PRIOR
 from app.contract.manifest import ITEM_TABLE_FILE, ITEMS_FILE
 from model_export.errors import ExportError
+from model_export.onnx_export.half_precision import EVENT_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.contract.tensors import Float32Array
-
-TABLE_DTYPES: Final[dict[str, type[np.floating[Any]]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
-"""The item table's dtype of each precision; INT8 keeps it in FP32: its scores are dot products with the table."""
 
 
 def write_item_table(bundle: Path, table_ND: Float32Array, precision: str) -> NDArray[Any]:
@@ -39,7 +37,7 @@ def write_item_table(bundle: Path, table_ND: Float32Array, precision: str) -> ND
     if table_ND[0].any():
         raise ExportError("row 0 of the item table is padding and must be zeros")
     with np.errstate(over="ignore"):
-        table = np.ascontiguousarray(table_ND, dtype=TABLE_DTYPES[precision])
+        table = np.ascontiguousarray(table_ND, dtype=EVENT_DTYPES[precision])
     broken = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if len(broken):
         raise ExportError(f"row {broken[0]} of the item table is not finite in {table.dtype} ({len(broken)} such rows)")

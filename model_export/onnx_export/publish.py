@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from app.contract.manifest import BUNDLE_FILES, MANIFEST_FILE, Manifest, manifes
 from app.contract.signature import sign_manifest
 from app.contract.strict_json import parse_strict_json
 from app.errors import BundleError
+from model_export.flushing import flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,10 +69,11 @@ def publish(draft: Path, destination: Path, manifest: Manifest, *, sign_key: Pat
     if sign_key is not None:
         sign_manifest(draft, sign_key)
     draft.chmod(0o755)
-    _flush(draft)
+    for path in (*draft.iterdir(), draft):
+        flush(path)
     _refuse_existing(destination)
     draft.rename(destination)
-    _flush_folder(destination.parent)
+    flush(destination.parent)
     return complete
 
 
@@ -93,18 +94,3 @@ def _refuse_existing(destination: Path) -> None:
         raise BundleError(
             f"the bundle {destination} exists already; a published bundle is never changed, choose another folder"
         )
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.iterdir():
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

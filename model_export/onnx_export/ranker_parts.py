@@ -11,7 +11,7 @@ import numpy as np
 from app.contract.tensors import MASKED_LOGIT
 from model_export.errors import ExportError
 from model_export.modeling.buckets import TIME_BUCKETS
-from model_export.onnx_export.graph_builder import FUSED, GraphBuilder
+from model_export.onnx_export.graph_builder import ORT_DOMAIN, GraphBuilder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ class Parts:
         outputs = (f"{name}:normed", "", "", f"{name}:sum")
         self.graph.nodes(
             "SkipLayerNormalization", added, residual, scale, shift, shifts,
-            outputs=outputs, name=name, domain=FUSED, epsilon=LAYER_NORM_EPSILON,
+            outputs=outputs, name=name, domain=ORT_DOMAIN, epsilon=LAYER_NORM_EPSILON,
         )  # fmt: skip
         return outputs[0], outputs[3]
 

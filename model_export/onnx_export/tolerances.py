@@ -1,12 +1,8 @@
-"""The limits that an export must keep; the service holds its replays to the same ones."""
+"""The limits that an export must keep beside those of `app.contract.tolerances`, which the service keeps too."""
 
 from __future__ import annotations
 
 from typing import Final
-
-from app.contract.tolerances import FP16, FP32, INT8, TOLERANCES, Tolerance
-
-__all__ = ["ENCODER_MIN_MEAN_COSINE", "FP16", "FP32", "INT8", "ONLINE_MIN_TOP10_AGREEMENT", "TOLERANCES", "Tolerance"]
 
 ENCODER_MIN_MEAN_COSINE: Final = {"fp32": 0.99999, "fp16": 0.9999, "int8": 0.98}
 """Mean cosine of the encoder's vectors with the FP32 ones over the catalogue's texts."""

@@ -11,14 +11,13 @@ import pytest
 import torch
 
 from app.contract.manifest import ITEM_ENCODER_FILE, PRECISIONS
-from app.contract.tolerances import ENCODER_MIN_COSINE
+from app.contract.tolerances import ENCODER_MIN_COSINE, TOLERANCES
 from app.inference.bundle import Bundle, open_bundle
 from model_export.errors import ExportError
 from model_export.onnx_export import draft, parity
 from model_export.onnx_export.certificate_table import certificate_table
 from model_export.onnx_export.encoder_graph import EncoderExport
 from model_export.onnx_export.exporter import ExportOptions, export_run
-from model_export.onnx_export.tolerances import TOLERANCES
 from tests.small_run import ITEMS, small_run
 
 if TYPE_CHECKING:

@@ -100,10 +100,10 @@ def find_amazon(folder: Path, bad_rows: BadRows) -> RawSource:
     )
 
 
-def plain_text(value: str) -> str:
+def without_markup(value: str) -> str:
     """Return a metadata value without markup and entities, at most `LONGEST_VALUE` characters.
 
-    >>> plain_text("Salt &amp; <b>Pepper</b>")
+    >>> without_markup("Salt &amp; <b>Pepper</b>")
     'Salt & Pepper'
     """
     if "&" in value or "<" in value:
@@ -117,7 +117,7 @@ def _products(path: Path, edition: _Edition, bad_rows: BadRows) -> RowBatches:
     for rows in read_json_lines(path, names, bad_rows, required=names[:1]):
         named = rows.renamed(edition.metadata)
         cleaned = {
-            name: array if name == columns.ITEM_ID else pa.array(map(plain_text, array.to_pylist()), pa.string())
+            name: array if name == columns.ITEM_ID else pa.array(map(without_markup, array.to_pylist()), pa.string())
             for name, array in named.columns.items()
         }
         yield RawRows(named.file, named.lines, cleaned)

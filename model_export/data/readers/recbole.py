@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from model_export.data import columns
 from model_export.data.readers.delimited import Layout, header_of, read_delimited
-from model_export.data.readers.raw_rows import RawRows, RawSource, RowBatches
+from model_export.data.readers.raw_rows import RawSource, RowBatches
 from model_export.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,16 +16,6 @@ if TYPE_CHECKING:
 
 TYPES: Final = ("token", "token_seq", "float", "float_seq")
 TEXT_TYPES: Final = ("token", "token_seq")
-
-
-@dataclass(frozen=True, slots=True)
-class _TypedHeader:
-    """The columns of an atomic file: name -> type."""
-
-    types: dict[str, str]
-
-    def plain_names(self) -> dict[str, str]:
-        return {f"{name}:{kind}": name for name, kind in self.types.items()}
 
 
 def find_recbole(folder: Path, bad_rows: BadRows, *, encoding: str = "utf-8") -> RawSource:
@@ -41,25 +30,23 @@ def find_recbole(folder: Path, bad_rows: BadRows, *, encoding: str = "utf-8") ->
     interactions = _only_one(folder, "*.inter")
     if interactions is None:
         raise DataError(f"{folder} has no *.inter file, expected one (RecBole's atomic files)")
-    header = _typed_header(interactions, layout, (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP))
+    types = _column_types(interactions, layout, (columns.USER_ID, columns.ITEM_ID, columns.TIMESTAMP))
     items = _only_one(folder, "*.item")
     if items is None:
-        return RawSource(interactions=lambda: _plain(interactions, layout, header, bad_rows), items=None)
-    item_header = _typed_header(items, layout, (columns.ITEM_ID,))
-    text_columns = tuple(
-        name for name, kind in item_header.types.items() if kind in TEXT_TYPES and name != columns.ITEM_ID
-    )
+        return RawSource(interactions=lambda: _plain(interactions, layout, types, bad_rows), items=None)
+    item_types = _column_types(items, layout, (columns.ITEM_ID,))
+    text_columns = tuple(name for name, kind in item_types.items() if kind in TEXT_TYPES and name != columns.ITEM_ID)
     return RawSource(
-        interactions=lambda: _plain(interactions, layout, header, bad_rows),
-        items=lambda: _plain(items, layout, item_header, bad_rows),
+        interactions=lambda: _plain(interactions, layout, types, bad_rows),
+        items=lambda: _plain(items, layout, item_types, bad_rows),
         text_columns=text_columns,
     )
 
 
-def _plain(path: Path, layout: Layout, header: _TypedHeader, bad_rows: BadRows) -> RowBatches:
-    names = header.plain_names()
+def _plain(path: Path, layout: Layout, types: dict[str, str], bad_rows: BadRows) -> RowBatches:
+    names = {f"{name}:{kind}": name for name, kind in types.items()}
     for rows in read_delimited(path, layout, bad_rows):
-        yield RawRows.renamed(rows, names)
+        yield rows.renamed(names)
 
 
 def _only_one(folder: Path, pattern: str) -> Path | None:
@@ -69,7 +56,7 @@ def _only_one(folder: Path, pattern: str) -> Path | None:
     return found[0] if found else None
 
 
-def _typed_header(path: Path, layout: Layout, required: tuple[str, ...]) -> _TypedHeader:
+def _column_types(path: Path, layout: Layout, required: tuple[str, ...]) -> dict[str, str]:
     types: dict[str, str] = {}
     for field in header_of(path, layout):
         name, _, kind = field.partition(":")
@@ -81,4 +68,4 @@ def _typed_header(path: Path, layout: Layout, required: tuple[str, ...]) -> _Typ
     for name in required:
         if name not in types:
             raise DataError(f"{path.name} has no column {name!r}; its columns are {', '.join(types)}")
-    return _TypedHeader(types)
+    return types

@@ -10,8 +10,7 @@ import torch
 from model_export.modeling.item_vectors import ItemVectors
 from model_export.modeling.ranker import NEVER_AGAIN, RankerShape, SequenceRanker, mixed_logits
 from model_export.modeling.read_out import UserState
-from model_export.modeling.sequence_encoder import EncoderShape
-from model_export.modeling.sequence_encoders import ENCODERS
+from model_export.modeling.sequence_encoder import ENCODERS, EncoderShape
 
 ITEMS, ACTIONS, OBJECTIVES = 30, 2, 2
 ROWS = torch.tensor([[3, 9, 4, 0, 0], [1, 2, 3, 4, 5], [0, 0, 0, 0, 0]])

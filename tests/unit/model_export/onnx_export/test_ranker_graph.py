@@ -13,13 +13,13 @@ import torch
 
 from app.contract.manifest import RANKER_FILE, RETRIEVER_FILE
 from app.contract.tensors import RankingBatch
+from app.contract.tolerances import FP16, FP32
 from app.inference.onnx_ranker import OnnxRanker
 from app.inference.provider import obtain_provider
 from model_export.errors import ExportError
 from model_export.onnx_export import repeat_graph
 from model_export.onnx_export.half_precision import casts_between_halves
 from model_export.onnx_export.ranker_graph import ranker_model, retriever_model
-from model_export.onnx_export.tolerances import FP16, FP32
 from tests.small_ranker import reference_catalog_scores, reference_scores, requests_for, small_ranker, table_of
 
 if TYPE_CHECKING:

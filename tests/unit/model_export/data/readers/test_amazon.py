@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from model_export.data.readers.amazon import LONGEST_VALUE, plain_text
+from model_export.data.readers.amazon import LONGEST_VALUE, without_markup
 
 if TYPE_CHECKING:
     from tests.unit.model_export.data.conftest import Prepare
@@ -66,8 +66,8 @@ def test_reviews_of_products_without_metadata_are_bad_rows(prepare: Prepare) -> 
 
 def test_markup_entities_and_length_are_taken_out_of_metadata() -> None:
     """Texts are what a person would read, cut where BERT stops anyway."""
-    assert plain_text("<p>Salt &amp;\n Pepper</p>") == "Salt & Pepper"
-    assert len(plain_text("word " * 1000)) <= LONGEST_VALUE
+    assert without_markup("<p>Salt &amp;\n Pepper</p>") == "Salt & Pepper"
+    assert len(without_markup("word " * 1000)) <= LONGEST_VALUE
 
 
 @pytest.mark.parametrize(
