@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from app.api.rate_limit import RateLimit
     from app.api.serving import Observer, Service
 
-Name = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
+IdInPath = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
 _EVERY = (401, 413, 429, 503)
 
 
@@ -143,12 +143,12 @@ def _add_feedback(app: FastAPI, feedback: FeedbackEndpoint) -> None:
 def _add_users(app: FastAPI, service: Service) -> None:
     @app.get("/users/{user:id}", summary="Recent behaviour, newest first", tags=["behaviour"],
              responses=answers_of("UserAnswer", *_EVERY, 422))  # fmt: skip
-    async def show_user(request: Request, user: Name) -> Response:
+    async def show_user(request: Request, user: IdInPath) -> Response:
         return (await users.show_user(service, sound_id(request.scope, user))).as_response()
 
     @app.delete("/users/{user:id}", summary="Forget the user everywhere", tags=["behaviour"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 422))  # fmt: skip
-    async def forget_user(request: Request, user: Name) -> Response:
+    async def forget_user(request: Request, user: IdInPath) -> Response:
         return (await users.forget_user(service, sound_id(request.scope, user))).as_response()
 
 
@@ -163,12 +163,12 @@ def _add_items(app: FastAPI, service: Service, limits: ApiLimits) -> None:
 
     @app.get("/items/{item:id}", summary="What is known of an item", tags=["items"],
              responses=answers_of("ItemAnswer", *_EVERY, 404, 422))  # fmt: skip
-    async def show_item(request: Request, item: Name) -> Response:
+    async def show_item(request: Request, item: IdInPath) -> Response:
         return (await items.show_item(service, sound_id(request.scope, item))).as_response()
 
     @app.delete("/items/{item:id}", summary="Delete an item", tags=["items"],
                 responses=answers_of("RemovedAnswer", *_EVERY, 403, 404, 422))  # fmt: skip
-    async def delete_item(request: Request, item: Name) -> Response:
+    async def delete_item(request: Request, item: IdInPath) -> Response:
         return (await items.delete_item(service, sound_id(request.scope, item))).as_response()
 
 

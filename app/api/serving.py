@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.errors import NotReady, ShuttingDown, UnknownModel
+from app.ranking.ports import StageTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,11 +27,8 @@ class Line(Protocol):
         """Raise `app.errors.Overloaded` if there is no place."""
 
 
-class Laps(Protocol):
-    """A stop watch that tells its laps; satisfies `app.ranking.ports.StageTimer`."""
-
-    def lap(self, stage: str) -> None:
-        """Book the time since the last lap on a stage."""
+class Laps(StageTimer, Protocol):
+    """A stop watch that tells its laps."""
 
     def durations_ms(self) -> dict[str, float]:
         """Return milliseconds by stage."""

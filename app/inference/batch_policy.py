@@ -24,7 +24,7 @@ class BatchPolicy:
         run_events: What a run costs beside what its requests cost, in events of a history. Where lengths need not
             match, requests share a run while the padding costs less than the runs that are saved.
         candidate_events: What a candidate costs, in events of a history.
-        growth: Requests in a run -> how many times the run of one request it takes.
+        growth: Requests in a run -> how many times the run of one request it takes: a curve of ratios, not of seconds.
         inline_below_s: A run that is predicted to be shorter is done on the event loop when no other request is being
             ranked, or, with one worker, when no other run is under way; 0 for never.
         handoff_s: What the way to a thread and back costs here. A run that is predicted to be shorter is done on the

@@ -75,25 +75,25 @@ class MicroBatcher:
         self._loop: asyncio.AbstractEventLoop
         self._running: dict[int, list[Job]] = {}
         self._runs = 0
-        self._idle = policy.workers
-        self._open = False
+        self._idle_workers = policy.workers
+        self._is_open = False
         self._workers = WorkerThreads(policy.workers, name="ranker")
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._none_running = asyncio.Event()
+        self._none_running.set()
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._workers.start(self._loop)
-        self._open = True
+        self._is_open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._open = False
+        self._is_open = False
         for job in self._line.leave():
             job.fail(ShuttingDown("the service is stopping and scores nothing any more"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._stop_timeout_s):
-                await self._empty.wait()
+                await self._none_running.wait()
         for jobs in self._running.values():
             for job in jobs:
                 job.fail(ShuttingDown("the service stopped before the model had answered"))
@@ -115,7 +115,7 @@ class MicroBatcher:
 
     def expected_wait_s(self) -> float:
         """Return how long a request that joins now would wait for a worker."""
-        if self._idle and not self._line:
+        if self._idle_workers and not self._line:
             return 0.0
         # on average a run under way is half done
         running_s = sum(self._expected_s(jobs) for jobs in self._running.values()) / 2.0
@@ -164,7 +164,7 @@ class MicroBatcher:
             if alone
             else self.policy.max_batch == 1 and self.policy.runs_on_loop(expected_s)
         )
-        if on_loop and self._quiet and self._open:
+        if on_loop and self._quiet and self._is_open:
             return self._score_inline(question, size[1])
         shape = self.policy.layout.shape_of(question)
         return await self._join(Job(question, shape, size, deadline_s, expected_s, _new_future()))
@@ -179,7 +179,7 @@ class MicroBatcher:
         return not self._running and not self._line
 
     async def _join(self, job: Job) -> Float32Array:
-        if not self._open:
+        if not self._is_open:
             raise ShuttingDown("the service is stopping and scores nothing any more")
         self.refuse_if_full()
         left_s = job.deadline_s - time.monotonic()
@@ -212,11 +212,11 @@ class MicroBatcher:
     def _dispatch(self) -> None:
         """Hand runs to idle workers until either runs out; short ones are done here, one a turn."""
         self._is_dispatch_due = False
-        while self._open and self._idle and (jobs := self._line.take(may_hope=not self._running)):
-            self._idle -= 1
+        while self._is_open and self._idle_workers and (jobs := self._line.take(may_hope=not self._running)):
+            self._idle_workers -= 1
             self._runs += 1
             self._running[self._runs] = jobs
-            self._empty.clear()
+            self._none_running.clear()
             if jobs[0].shape is not None and self.policy.runs_on_loop(self._expected_s(jobs)):
                 self._run_here(jobs, self._runs)
                 return
@@ -252,7 +252,7 @@ class MicroBatcher:
     def _finish(self, run: int, result: Any, error: BaseException | None, seconds: float) -> None:
         """Give every caller of one run its scores or its error; on the event loop."""
         jobs = self._running.pop(run)
-        self._idle += 1
+        self._idle_workers += 1
         if error is None:
             predictor = self._predictor if jobs[0].shape is not None else self._catalog_predictor
             predictor.observe(max([job.size[1] for job in jobs]), seconds / self.policy.growth.seconds_of(len(jobs)))
@@ -262,7 +262,7 @@ class MicroBatcher:
             for job in jobs:
                 job.fail(_as_scoring_failed(error))
         if not self._running:
-            self._empty.set()
+            self._none_running.set()
         if self._line:
             self._dispatch_soon()
 

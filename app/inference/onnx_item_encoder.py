@@ -80,8 +80,7 @@ class OnnxItemEncoder:
             return np.empty((0, self._width()), np.float32)
         if not np.isfinite(vectors_ND).all():
             position = int(np.flatnonzero(~np.isfinite(vectors_ND).all(axis=1))[0])
-            message = f"the vector of text {position} of {len(texts)} is not finite"
-            raise ScoringFailed(message)
+            raise ScoringFailed(f"the vector of text {position} of {len(texts)} is not finite")
         return vectors_ND
 
     def _pack(self, encodings: list[Encoding]) -> tuple[Int64Array, Int64Array]:
@@ -100,11 +99,9 @@ class OnnxItemEncoder:
         try:
             vectors_ND: Float32Array = self._session.run((tensors.ITEM_VECTORS,), feeds)[0]
         except Exception as error:
-            message = f"the encoder failed on {ids_NT.shape} tokens: {str(error)[:300]}"
-            raise ScoringFailed(message) from error
+            raise ScoringFailed(f"the encoder failed on {ids_NT.shape} tokens: {str(error)[:300]}") from error
         if vectors_ND.ndim != 2 or len(vectors_ND) != len(ids_NT):  # noqa: PLR2004 -- two axes
-            message = f"the encoder answered {vectors_ND.shape} for {len(ids_NT)} texts"
-            raise ScoringFailed(message)
+            raise ScoringFailed(f"the encoder answered {vectors_ND.shape} for {len(ids_NT)} texts")
         return vectors_ND
 
     def _width(self) -> int:
@@ -130,7 +127,6 @@ def _open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
         tokenizer.enable_truncation(max_length=max_tokens)
     except Exception as error:
-        message = f"{path.name} cannot be loaded as a tokenizer: {str(error)[:300]}"
-        raise BundleError(message) from error
+        raise BundleError(f"{path.name} cannot be loaded as a tokenizer: {str(error)[:300]}") from error
     tokenizer.no_padding()
     return tokenizer

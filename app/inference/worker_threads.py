@@ -40,7 +40,7 @@ class WorkerThreads:
     """
 
     def __init__(self, count: int, *, name: str) -> None:
-        """Start ``count`` daemon threads; must be called inside the event loop that `close` is."""
+        """Make ``count`` daemon threads, which `start` starts."""
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._busy_since_s: dict[int, float] = {}
         self._closed = False

@@ -145,7 +145,7 @@ class BatcherMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_while_a_worker_is_idle(self):
         assert self.line.waiting <= MAX_WAITING
-        if self.line._idle and not self.stopped:
+        if self.line._idle_workers and not self.stopped:
             assert not any(not job.future.done() for job in self.line._line)
 
     def teardown(self):
