@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from model_export.modeling.encoder_loading import EncoderError
 from model_export.modeling.text_tokens import TextTokens, length_buckets
@@ -70,12 +69,7 @@ class TextTower(nn.Module):
         return super().train(mode and self.mode != "frozen")
 
     def encode_rows(
-        self,
-        tokens: TextTokens,
-        positions: Int64Array,
-        *,
-        tokens_per_chunk: int = _TOKENS_PER_CHUNK,
-        recompute: bool = False,
+        self, tokens: TextTokens, positions: Int64Array, *, tokens_per_chunk: int = _TOKENS_PER_CHUNK
     ) -> Tensor:
         """Return float32[n, W] of some texts, with gradients where the mode trains the encoder.
 
@@ -85,24 +79,19 @@ class TextTower(nn.Module):
             tokens: The tokenised catalogue.
             positions: ``int64[n]`` positions in ``tokens``, best without repetition.
             tokens_per_chunk: Texts times padded length of one pass through the encoder.
-            recompute: Drop the activations of each chunk and compute them again in the backward pass (gradient
-                checkpointing): memory of one chunk instead of all, for about a third more time.
         """
         lengths_n = tokens.lengths[positions]
         chunks = list(length_buckets(lengths_n, tokens_per_batch=tokens_per_chunk))
         if not chunks:
             return self.offset.new_empty((0, self.width))
-        vectors = [self._encode_chunk(tokens, positions[chunk], recompute=recompute) for chunk in chunks]
+        vectors = [self._encode_chunk(tokens, positions[chunk]) for chunk in chunks]
         original_order = torch.from_numpy(np.argsort(np.concatenate(chunks), kind="stable"))
         return torch.cat(vectors)[original_order.to(self.offset.device)]
 
-    def _encode_chunk(self, tokens: TextTokens, positions: Int64Array, *, recompute: bool) -> Tensor:
+    def _encode_chunk(self, tokens: TextTokens, positions: Int64Array) -> Tensor:
         input_ids, attention_mask = (
             torch.from_numpy(array).to(self.offset.device) for array in tokens.batch(positions)
         )
-        if recompute and torch.is_grad_enabled():
-            vectors: Tensor = checkpoint(self, input_ids, attention_mask, use_reentrant=False)
-            return vectors
         encoded: Tensor = self(input_ids, attention_mask)
         return encoded
 

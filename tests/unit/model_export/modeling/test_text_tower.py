@@ -83,19 +83,13 @@ def test_a_run_beside_this_one_may_finish_first_and_clean_up(tmp_path):
 
 @pytest.mark.parametrize(("mode", "trains"), [("frozen", False), ("lora", True), ("full", True)])
 def test_each_mode_trains_what_it_says(tmp_path, mode, trains):
-    """Gradients reach the encoder in lora and full mode, with and without recomputing, and never in frozen mode."""
+    """Gradients reach the encoder in lora and full mode, and never in frozen mode."""
     text_tower, tokens = tower(tmp_path, mode)
     assert any(parameter.requires_grad for parameter in text_tower.encoder.parameters()) == trains
     if not trains:
         return
-    gradients = []
-    for recompute in (False, True):
-        text_tower.zero_grad()
-        text_tower.eval()
-        text_tower.encode_rows(tokens, np.arange(3), tokens_per_chunk=8, recompute=recompute).square().sum().backward()
-        gradients.append(sum(p.grad.abs().sum().item() for p in text_tower.encoder.parameters() if p.grad is not None))
-    assert gradients[0] > 0
-    assert gradients[0] == pytest.approx(gradients[1], rel=1e-4)
+    text_tower.encode_rows(tokens, np.arange(3), tokens_per_chunk=8).square().sum().backward()
+    assert sum(p.grad.abs().sum().item() for p in text_tower.encoder.parameters() if p.grad is not None) > 0
 
 
 def test_a_frozen_encoder_has_no_dropout_whatever_is_asked(tmp_path):
