@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 REPEATS_FROM: Final = 0.005
 """Share of events whose user had the item before, from which on repeats are learned instead of ruled out."""
 
+_UNRESOLVED: Final = "the configuration leaves sizes open, expected one that was resolved"
+
 
 def build_ranker(
     config: RunConfig,
@@ -43,15 +45,13 @@ def build_ranker(
         text_tower: Where the text encoder learns, too.
     """
     model = config.model
-    if None in (model.width, model.vector_width, model.blocks, model.history_length, model.dropout, model.delta_bound):
-        raise ValueError("the configuration leaves sizes open, expected one that was resolved")
-    encoder_shape = EncoderShape(
-        model.width or 0, model.blocks or 0, model.heads, model.dropout or 0.0, use_time=bool(model.use_time)
-    )
+    if model.width is None or model.blocks is None or model.dropout is None or model.history_length is None:
+        raise ValueError(_UNRESOLVED)
+    encoder_shape = EncoderShape(model.width, model.blocks, model.heads, model.dropout, use_time=bool(model.use_time))
     shape = RankerShape(
         encoder=model.encoder,
         encoder_shape=encoder_shape,
-        history_length=model.history_length or 0,
+        history_length=model.history_length,
         actions=actions,
         objectives=objectives,
         interests=model.interests,
@@ -62,6 +62,8 @@ def build_ranker(
 
 def _item_vectors(model: ModelConfig, text_vectors_NW: Float32Array, counts_N: Int64Array) -> ItemVectors:
     """Return fresh item vectors; popularity begins at the centred log of the training events."""
+    if model.vector_width is None or model.delta_bound is None:
+        raise ValueError(_UNRESOLVED)
     known_N = counts_N > 0
     known_N[PADDING_ROW] = False
     log_counts = np.log(np.maximum(counts_N, 1))
@@ -70,6 +72,6 @@ def _item_vectors(model: ModelConfig, text_vectors_NW: Float32Array, counts_N: I
         torch.from_numpy(np.concatenate([np.zeros((1, text_vectors_NW.shape[1]), np.float32), text_vectors_NW])),
         torch.from_numpy(np.where(known_N, log_counts - centre, 0.0).astype(np.float32)),
         torch.from_numpy(known_N),
-        width=model.vector_width or 0,
-        delta_bound=model.delta_bound or 0.0,
+        width=model.vector_width,
+        delta_bound=model.delta_bound,
     )
