@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
+from model_export.data.splits import LEAVE_ONE_OUT, SPLIT_NAMES
 from model_export.errors import CommandError
 from model_export.option_values import LARGEST_SEED
 
@@ -132,7 +133,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     text: TextConfig = field(default_factory=TextConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    split: str = "leave-one-out"
+    split: str = LEAVE_ONE_OUT
     seed: int = 1
 
 
@@ -248,7 +249,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "model.encoder": ("transformer", "gru", "lstm"),
     "text.mode": ("frozen", "lora", "full"),
     "training.precision": ("auto", "bfloat16", "float32"),
-    "split": ("leave-one-out", "temporal", "cold"),
+    "split": SPLIT_NAMES,
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_export.data.splits import LEAVE_ONE_OUT, SPLIT_NAMES
 from model_export.option_values import seed
 from model_export.run_config import RunConfig, check_ranges, read_run_config
 
@@ -26,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", help="BERT folder or hub id (the packaged MiniLM)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     parser.add_argument("--seed", type=seed, help="of everything random (1)")
-    parser.add_argument(
-        "--split", choices=("leave-one-out", "temporal", "cold"), help="what is held out (leave-one-out)"
-    )
+    parser.add_argument("--split", choices=SPLIT_NAMES, help=f"what is held out ({LEAVE_ONE_OUT})")
     parser.add_argument(
         "--no-refit", action="store_true", help="keep the best epoch's model; do not train on validation"
     )
