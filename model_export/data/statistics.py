@@ -28,12 +28,7 @@ class DataStatistics:
         events: Interactions.
         mean_history: Events per user.
         median_history: Events per user.
-        longest_history: Events of the most active user.
-        density: Share of all (user, item) pairs that occur.
-        tie_share: Share of consecutive events of a user that have the same timestamp.
         repeat_share: Share of events whose user had the item before.
-        items_without_events: Catalogue items that nobody touched.
-        median_gap_s: Seconds between consecutive events of a user; 0 where there are no consecutive events.
         timestamps_are_real: False where times are constant steps, running numbers or all the same, so that only the
             order means something.
     """
@@ -43,33 +38,21 @@ class DataStatistics:
     events: int
     mean_history: float
     median_history: float
-    longest_history: int
-    density: float
-    tie_share: float
     repeat_share: float
-    items_without_events: int
-    median_gap_s: float
     timestamps_are_real: bool
 
 
 def statistics_of(data: Dataset) -> DataStatistics:
     """Compute the figures of a dataset with at least one event."""
     lengths = np.diff(data.user_offsets)
-    users = data.users_of_events()
-    gaps_ms = np.diff(data.timestamps_ms)[np.diff(users) == 0]
-    pairs = len(_run_lengths(users * (data.item_count + 1) + data.rows))
+    pairs = len(_run_lengths(data.users_of_events() * (data.item_count + 1) + data.rows))
     return DataStatistics(
         users=int((lengths > 0).sum()),
         items=data.item_count,
         events=len(data.rows),
         mean_history=float(lengths.mean()),
         median_history=float(np.median(lengths)),
-        longest_history=int(lengths.max()),
-        density=pairs / (data.user_count * data.item_count),
-        tie_share=float((gaps_ms == 0).mean()) if len(gaps_ms) else 0.0,
         repeat_share=1.0 - pairs / len(data.rows),
-        items_without_events=data.item_count - len(np.unique(data.rows)),
-        median_gap_s=float(np.median(gaps_ms)) / 1000.0 if len(gaps_ms) else 0.0,
         timestamps_are_real=timestamps_are_real(data),
     )
 

@@ -12,16 +12,12 @@ NOW_S = 1_600_000_000
 
 
 def test_figures_of_a_dataset() -> None:
-    """Counts, histories, density, ties, repeats and gaps are what they say."""
+    """Counts, histories and repeats are what they say."""
     events = [[(1, NOW_S), (2, NOW_S), (1, NOW_S + 10)], [(3, NOW_S + 5)]]
     figures = statistics_of(dataset_of(events, items=4))
     assert (figures.users, figures.items, figures.events) == (2, 4, 4)
-    assert (figures.mean_history, figures.median_history, figures.longest_history) == (2.0, 2.0, 3)
-    assert figures.density == 3 / 8
-    assert figures.tie_share == 0.5
+    assert (figures.mean_history, figures.median_history) == (2.0, 2.0)
     assert figures.repeat_share == 0.25
-    assert figures.items_without_events == 1
-    assert figures.median_gap_s == 5.0
 
 
 def test_computing_figures_leaves_the_data_alone() -> None:
