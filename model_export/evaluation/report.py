@@ -66,6 +66,11 @@ def _opening(evaluation: Evaluation) -> str:
             f"baseline ({best}) has {rivals[best]['HR@10']:.1%}. In NDCG@10, which also counts how far up it stands, "
             f"ours is {share(against['relative'])} ({sure}, p = {against['p_value']:.4f})."
         )
+        if against["difference"] <= 0:
+            lines.append(
+                f"**Ours does not beat {best} here.** If a limit ended the training (the run's log.txt says so), more of "
+                "it may help; else serve what is simpler."
+            )
     if ours and ORACLE in evaluation.models:
         lines.append(
             f"The shop is simulated, so the best possible is known: for users with {KNOWN_EVENTS} events or more, ours "

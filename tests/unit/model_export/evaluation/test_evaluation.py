@@ -7,6 +7,7 @@ import pytest
 
 from model_export.__main__ import main
 from model_export.errors import CommandError
+from model_export.evaluation.baselines.popularity import Popularity
 from model_export.evaluation.best_first import rescored
 from model_export.evaluation.comparison import OURS, Answers, as_json
 from model_export.evaluation.deep_dive import calibration_questions
@@ -67,6 +68,15 @@ def test_the_report_shows_every_picture_that_it_names(evaluation, tmp_path) -> N
     assert pictures == {path.name for path in page.parent.glob("*.png")}
     assert {"ranking.png", "diversity.png", "calibration.png"} <= pictures
     assert f"{evaluation.models['seqrank']['HR@10']:.1%} of the cases" in text
+    assert "does not beat" not in text
+
+
+def test_the_report_says_plainly_that_a_baseline_is_not_beaten(taste_shop, tmp_path) -> None:
+    """Who reads the first lines alone learns that ours is no better."""
+    data, split = taste_shop
+    lost = Subject(data, split, [Popularity.fit(data, split.train_ends)], "told", text_vectors(data), "words")
+    page = write_report(tmp_path, evaluate(lost, EvaluationOptions(baselines="item-kNN", deep=False)))
+    assert "**Ours does not beat item-kNN here.**" in page.read_text("utf-8").partition("## ")[0]
 
 
 def test_an_unknown_baseline_is_refused(taste_shop) -> None:
