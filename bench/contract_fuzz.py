@@ -21,8 +21,11 @@ fits the schema may still be refused with 422."""
 CONFIGURATION = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 504]
+
+[checks.negative_data_rejection]
+expected-statuses = ["4xx"]
 """
-"""504 is the documented answer to a ``strict`` request whose budget has passed."""
+"""504 is the documented answer to a ``strict`` request whose budget has passed; a wrong body may be too long, too (413)."""
 
 
 def main(argv: list[str] | None = None) -> int:
