@@ -25,7 +25,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 504]
 [checks.negative_data_rejection]
 expected-statuses = ["4xx"]
 """
-"""504 is the documented answer to a ``strict`` request whose budget has passed. A wrong body may be too long, too: 413."""
+"""504 is the documented answer to a ``strict`` request whose budget has passed. A wrong body may be too long: 413."""
 
 
 def main(argv: list[str] | None = None) -> int:
