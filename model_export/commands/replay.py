@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         "degraded": replayed.degraded,
         "repeated": replayed.repeated,
         "busy": replayed.busy,
-        "service": {key: info.get(key) for key in ("name", "version", "precision", "provider")},
+        "service": {key: info.get(key) for key in ("name", "version", "precision", "provider", "items_online")},
     }
     result |= _offline(arguments, bundle, plan, questions, replayed, info)
     if arguments.json is not None:
@@ -207,6 +207,9 @@ def _verdict(result: dict[str, Any]) -> int:
     )
     if not agrees and result["offline_source"] == FROM_MANIFEST:
         print("if the bundle was trained with another --split, name it with --division, or the bundle with --bundle")
+    changed = result["service"]["items_online"]
+    if changed and not agrees:
+        print(f"items changed online: {changed}; by these alone lists differ from the bundle's")
     return 0 if agrees else 1
 
 

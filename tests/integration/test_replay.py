@@ -139,13 +139,16 @@ async def test_replay_leaves_no_user_behind(url: str, shop: Path) -> None:
 def test_the_exit_code_is_the_tolerance(
     offline: float, code: int, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command ends with 1 if NDCG@10 differs by more than 0.001, and says which it is."""
+    """The command ends with 1 if NDCG@10 differs by more than 0.001, and says which it is and what may be why."""
     result = {
         "online": {"NDCG@10": 0.5}, "offline": {"NDCG@10": offline}, "questions": 1, "seconds": 1.0, "degraded": {},
         "repeated": 0, "busy": 0, "latency_ms": {"p50": 1.0, "p99": 1.0}, "offline_source": "a test",
+        "service": {"items_online": 3},
     }  # fmt: skip
     assert replay_command._verdict(result) == code
-    assert f"{word} 0.001" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{word} 0.001" in said
+    assert ("items changed online: 3" in said) == bool(code)
 
 
 def test_another_shop_is_refused(url: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
