@@ -42,6 +42,8 @@ def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], No
     resolved(config, statistics)
     times = "timestamps are real" if statistics.timestamps_are_real else "only the order is known: times are ignored"
     note(f"{statistics.users:,} users, {statistics.items:,} items, {statistics.events:,} events; {times}")
+    if split.name == TEMPORAL and not statistics.timestamps_are_real:
+        note("the temporal split cuts all users at one time: with made-up times that means nothing, try leave-one-out")
     note("encoding the item texts, but for those that an earlier training on this data has encoded")
     texts = encode_item_texts(
         data.item_texts(),

@@ -253,6 +253,19 @@ def test_users_with_two_events_leave_nothing_to_ask(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_one_cut_for_everybody_is_questioned_where_times_are_made_up(data, tmp_path, capsys):
+    """Constant steps have nothing to do with each other from user to user."""
+    table = pq.read_table(data / "interactions.parquet")
+    steps = pa.array([1_600_000_000_000 + 1000 * (row % 8) for row in range(table.num_rows)])
+    folder = tmp_path / "data"
+    folder.mkdir()
+    made_up = table.set_column(table.column_names.index("timestamp"), "timestamp", steps)
+    pq.write_table(made_up, folder / "interactions.parquet")
+    pq.write_table(pq.read_table(data / "items.parquet"), folder / "items.parquet")
+    main([*command(folder, tmp_path / "run", config_file(tmp_path, epochs=1))[3:], "--split", "temporal"])
+    assert "with made-up times that means nothing, try leave-one-out" in capsys.readouterr().out
+
+
 def test_a_full_disk_is_a_sentence(data, tmp_path):
     """Where weights cannot be written, the command names the file and ends with 2; there is no traceback."""
     limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
