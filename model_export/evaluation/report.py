@@ -68,8 +68,8 @@ def _opening(evaluation: Evaluation) -> str:
         )
         if against["difference"] <= 0:
             lines.append(
-                f"**Ours does not beat {best} here.** If a limit ended the training (the run's log.txt says so), more of "
-                "it may help; else serve what is simpler."
+                f"**Ours does not beat {best} here.** If a limit ended the training (the run's log.txt says so), more "
+                "of it may help; else serve what is simpler."
             )
     if ours and ORACLE in evaluation.models:
         lines.append(
