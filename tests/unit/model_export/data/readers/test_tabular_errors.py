@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -212,3 +213,12 @@ def test_one_column_for_two_things_is_refused(prepare: Prepare) -> None:
     done = prepare("csv", {"interactions.csv": "id,timestamp\n1,5\n"}, *options)
     assert done.code == 2
     assert "the column 'id' is named for user_id and item_id, expected one of them" in done.said
+
+
+def test_the_sample_of_the_page_is_what_is_said(prepare: Prepare) -> None:
+    """The sample under “Bad rows” of ``docs/data.md`` is what ``prepare`` says, word for word."""
+    page = (Path(__file__).parents[5] / "docs" / "data.md").read_text("utf-8")
+    sample = page.partition("\n## Bad rows\n")[2].split("```")[1].strip()
+    rows = "u1,a,1\nu1,b,2\nu2,a,3\nu2,z,4\nu2,b,5\nu3,a,never\nu3,b,7\n"
+    done = prepare("csv", {"interactions.csv": f"user_id,item_id,timestamp\n{rows}", "items.csv": ITEMS})
+    assert sample in done.said
