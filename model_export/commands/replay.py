@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         "busy": replayed.busy,
         "service": {key: info.get(key) for key in ("name", "version", "precision", "provider", "items_online")},
     }
-    result |= _offline(arguments, bundle, plan, questions, replayed, info)
+    result |= _offline(arguments, bundle, plan=plan, questions=questions, replayed=replayed, info=info)
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
@@ -149,9 +149,10 @@ async def _replay(
                 raise CommandError(str(errors.exceptions[0])) from errors
 
 
-def _offline(  # noqa: PLR0917 -- told apart by their types
+def _offline(
     arguments: argparse.Namespace,
     bundle: Bundle | None,
+    *,
     plan: ReplayPlan,
     questions: Questions,
     replayed: Replayed,

@@ -21,6 +21,10 @@ HISTORY_BORDERS: Final = (1, 6, 11, 21, 51, 101)
 COLD_USER_EVENTS: Final = (0, 1, 2, 5)
 K: Final = 10
 
+_HEAD_ENDS: Final = 0.5
+_TAIL_BEGINS: Final = 0.8
+"""Shares of all training events, items in the order of their popularity."""
+
 
 @dataclass(frozen=True, slots=True)
 class SliceResult:
@@ -66,9 +70,9 @@ def by_answer_popularity(questions: Questions, ends_U: Int64Array) -> dict[str, 
     share_before_N[order] = (np.cumsum(counts_N[order]) - counts_N[order]) / max(counts_N.sum(), 1)
     share_T, count_T = share_before_N[questions.answers], counts_N[questions.answers]
     masks = {
-        "head items (first 50% of events)": (share_T < 0.5) & (count_T > 0),  # noqa: PLR2004 -- named in the label
-        "middle items": (share_T >= 0.5) & (share_T < 0.8),  # noqa: PLR2004 -- named in the label
-        "tail items (last 20% of events)": (share_T >= 0.8) & (count_T > 0),  # noqa: PLR2004 -- named in the label
+        f"head items (first {_HEAD_ENDS:.0%} of events)": (share_T < _HEAD_ENDS) & (count_T > 0),
+        "middle items": (share_T >= _HEAD_ENDS) & (share_T < _TAIL_BEGINS),
+        f"tail items (last {1 - _TAIL_BEGINS:.0%} of events)": (share_T >= _TAIL_BEGINS) & (count_T > 0),
         "never seen in training": count_T == 0,
     }
     return {name: mask for name, mask in masks.items() if mask.any()}

@@ -39,7 +39,7 @@ class Progress:
         """Log a sentence."""
         self._logger.info(sentence)
 
-    def step_done(self, phase: str, epoch: int, epochs: int, done: int, steps: int, mean_loss: float) -> None:  # noqa: PLR0917
+    def step_done(self, phase: str, epoch: int, epochs: int, *, done: int, steps: int, mean_loss: float) -> None:
         """Move the bar; one bar an epoch."""
         if self._bar is None:
             self._bar = tqdm(

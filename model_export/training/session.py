@@ -143,7 +143,7 @@ class TrainingSession:
 
         def after_step(done: int, steps: int, mean_loss: float) -> None:
             nonlocal started_s
-            self._progress.step_done(phase, fit.epoch + 1, epochs, done, steps, mean_loss)
+            self._progress.step_done(phase, fit.epoch + 1, epochs, done=done, steps=steps, mean_loss=mean_loss)
             now_s = time.monotonic()
             if now_s - self._saved_s > self._checkpoint_seconds and done < steps:
                 self.selection.minutes += (now_s - started_s) / 60

@@ -126,18 +126,20 @@ def _films(path: Path, layout: Layout, bad_rows: BadRows) -> RowBatches:
         else:
             flags = zip(*(given[f"flag{n}"] for n in range(19)), strict=True)
             genres = [_flagged(row) for row in flags]
-        texts = [
-            f"{name} ({year}). {kinds}" if year and kinds else f"{name}. {kinds}" if kinds else name
-            for (name, year), kinds in zip(named, genres, strict=True)
-        ]
         arrays = {
             columns.ITEM_ID: given[columns.ITEM_ID],
-            columns.TEXT: texts,
+            columns.TEXT: [_text(name, year, kinds) for (name, year), kinds in zip(named, genres, strict=True)],
             TITLE: [name for name, _ in named],
             YEAR: [year for _, year in named],
             GENRES: genres,
         }
         yield RawRows(rows.file, rows.lines, {name: pa.array(values, pa.string()) for name, values in arrays.items()})
+
+
+def _text(name: str, year: str, genres: str) -> str:
+    if not genres:
+        return name
+    return f"{name} ({year}). {genres}" if year else f"{name}. {genres}"
 
 
 def _flagged(flags: tuple[str, ...]) -> str:

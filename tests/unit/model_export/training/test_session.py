@@ -27,9 +27,9 @@ class KillingProgress(Progress):
 
     steps_to_live = 0
 
-    def step_done(self, *args):
+    def step_done(self, *args, **named):
         """Count down."""
-        super().step_done(*args)
+        super().step_done(*args, **named)
         self.steps_to_live -= 1
         if self.steps_to_live == 0:
             raise Killed
