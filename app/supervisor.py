@@ -209,7 +209,7 @@ def supervise(settings: Settings, listening: socket.socket) -> int:
 
 async def _supervise(settings: Settings, listening: socket.socket) -> int:
     this = asyncio.current_task()
-    assert this is not None  # noqa: S101 - asyncio.run made it
+    assert this is not None  # noqa: S101 -- asyncio.run made it
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     async with AsyncExitStack() as stack:
         environment = dict(os.environ)

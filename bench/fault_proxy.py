@@ -90,7 +90,7 @@ class FaultProxy:
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter, *, replies: bool) -> bool:
         """Hand one chunk on as the fault has it; return False when the connection must end."""
-        while self._fault is Fault.STALL:  # noqa: ASYNC110 - set from another thread
+        while self._fault is Fault.STALL:  # noqa: ASYNC110 -- set from another thread
             await asyncio.sleep(0.02)
         if replies and self._fault is Fault.SLOW:
             await asyncio.sleep(0.2)

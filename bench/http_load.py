@@ -188,7 +188,7 @@ async def open_loop(
     tasks: set[asyncio.Task[None]] = set()
     started_s = time.perf_counter()
     for position, offset_s in enumerate(due):
-        while (wait_s := started_s + offset_s - time.perf_counter()) > 0:  # noqa: ASYNC110 - a precise timer
+        while (wait_s := started_s + offset_s - time.perf_counter()) > 0:  # noqa: ASYNC110 -- a precise timer
             await asyncio.sleep(wait_s - slack_s if wait_s > slack_s else 0)
         request = requests[position % len(requests)]
         task = asyncio.create_task(_one(client, request, started_s + offset_s, started_s, outcome))

@@ -91,7 +91,7 @@ def wait_until(url: str, process: subprocess.Popen[bytes], timeout_s: float = 60
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended with code {process.returncode}")
         try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own loopback address
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 -- our own loopback address
                 return time.monotonic() - started_s
         except (urllib.error.URLError, OSError):
             time.sleep(0.02)

@@ -50,7 +50,7 @@ def bare_rate(bundle: Path, cores: set[int], loops: int) -> float:
 
 def lists_counted(served: Served) -> float:
     """Return the lists that ``/metrics`` counts, over all workers."""
-    with urllib.request.urlopen(served.url + "/metrics", timeout=10) as answer:  # noqa: S310 - our own loopback
+    with urllib.request.urlopen(served.url + "/metrics", timeout=10) as answer:  # noqa: S310 -- our own loopback
         text = answer.read().decode()
     return sum(float(count) for count in re.findall(r"^seqrank_rank_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
 

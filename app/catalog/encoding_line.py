@@ -152,7 +152,7 @@ class EncodingLine:
         except SeqrankError as error:
             _fail(parts, error)
             return
-        except Exception as error:  # noqa: BLE001 - whatever the encoder raises, its callers must hear of it
+        except Exception as error:  # noqa: BLE001 -- whatever the encoder raises, its callers must hear of it
             failure = ScoringFailed(f"the item encoder failed with {type(error).__name__}")
             failure.__cause__ = error
             _fail(parts, failure)

@@ -133,7 +133,7 @@ def _read_header(path: Path) -> tuple[tuple[int, int], np.dtype[Any], int]:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise BundleError(f"{path.name} cannot be mapped: {error}") from error
-    if not isinstance(mapped, np.memmap) or mapped.ndim != 2 or mapped.dtype not in (np.float32, np.float16):  # noqa: PLR2004 - rows, D
+    if not isinstance(mapped, np.memmap) or mapped.ndim != 2 or mapped.dtype not in (np.float32, np.float16):  # noqa: PLR2004 -- rows, D
         raise BundleError(f"{path.name} is {mapped.dtype}{list(mapped.shape)}, expected float32 or float16 [rows, D]")
     if not mapped.flags.c_contiguous or not len(mapped):
         raise BundleError(f"{path.name} has {len(mapped)} rows or is not in C order, expected a padding row first")

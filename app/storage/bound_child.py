@@ -23,7 +23,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(1)
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the program is ours
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 -- the program is ours
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class ClusterReader:
                 values = await self._client.mget(first, second)
         except FAILURES as error:
             raise storage_failure(error, doing="read from the Redis Cluster") from error
-        if len(values) != 2:  # noqa: PLR2004 - two keys, two values
+        if len(values) != 2:  # noqa: PLR2004 -- two keys, two values
             raise StorageUnavailable("could not read from the Redis Cluster: the reply has another shape")
         return values[0], values[1]
 

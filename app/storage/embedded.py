@@ -140,7 +140,7 @@ class EmbeddedValkey:
 
     async def _start(self) -> None:
         """Start the server and return when it answers."""
-        assert self._lock is not None  # noqa: S101 - __aenter__ took it
+        assert self._lock is not None  # noqa: S101 -- __aenter__ took it
         self.socket.unlink(missing_ok=True)
         with (self._data_dir / "valkey.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -197,7 +197,7 @@ class EmbeddedValkey:
         """Start the server again whenever it has died."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            assert self._process is not None  # noqa: S101 - __aenter__ started it
+            assert self._process is not None  # noqa: S101 -- __aenter__ started it
             started_s = time.monotonic()
             code = await self._process.wait()
             if time.monotonic() - started_s > _LIVED_LONG_S:
@@ -210,7 +210,7 @@ class EmbeddedValkey:
             try:
                 await self._start()
             except (SeqrankError, OSError) as error:
-                logger.error("%s", error)  # noqa: TRY400 - the sentence is enough
+                logger.error("%s", error)  # noqa: TRY400 -- the sentence is enough
                 await self._kill()
 
     async def _stop(self) -> None:

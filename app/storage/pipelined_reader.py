@@ -126,7 +126,7 @@ class PipelinedReader:
         reply = await self._call(
             b"*3\r\n$4\r\nMGET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(first), first, len(second), second), timeout_s
         )
-        if not isinstance(reply, list) or len(reply) != 2:  # noqa: PLR2004 - two keys, two values
+        if not isinstance(reply, list) or len(reply) != 2:  # noqa: PLR2004 -- two keys, two values
             raise StorageUnavailable("could not read from Redis: the reply has another shape than two values")
         return reply[0], reply[1]
 

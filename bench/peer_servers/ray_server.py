@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from ray import serve
-from starlette.requests import Request  # noqa: TC002 - Ray reads the annotation
+from starlette.requests import Request  # noqa: TC002 -- Ray reads the annotation
 
 from bench.peer_servers.plain_ranker import PlainRanker
 

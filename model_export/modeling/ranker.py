@@ -103,7 +103,7 @@ class SequenceRanker(nn.Module):
             raise RuntimeError("this ranker has no text tower, so it cannot read texts")
         return self.items.from_text(self.text_tower(input_ids, attention_mask))
 
-    def score(  # noqa: PLR0917 (the tensors of the graph, in the contract's order)
+    def score(  # noqa: PLR0917 -- the tensors of the graph, in the contract's order
         self,
         item_table: Tensor,
         history_rows: Tensor,

@@ -29,7 +29,7 @@ class GRUEncoder(nn.Module):
         self.dropout = FastDropout(shape.dropout)
         self.norm = nn.LayerNorm(shape.width)
 
-    def forward(self, inputs_BLE: Tensor, age_BL: Tensor) -> Tensor:  # noqa: ARG002 (part of the interface)
+    def forward(self, inputs_BLE: Tensor, age_BL: Tensor) -> Tensor:  # noqa: ARG002 -- part of the interface
         """Return float32[B, L, E], the state after each position."""
         states_BLE: Tensor = self.layers(inputs_BLE)[0]
         normed_BLE: Tensor = self.norm(self.dropout(states_BLE))

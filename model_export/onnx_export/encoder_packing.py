@@ -69,14 +69,14 @@ class PackedEncoder(nn.Module):
         from transformers import AttentionInterface
 
         AttentionInterface.register(_ATTENTION, _packed_attention)
-        encoder.config._attn_implementation = _ATTENTION  # noqa: SLF001 - the setter refuses names it does not know
+        encoder.config._attn_implementation = _ATTENTION  # noqa: SLF001 -- the setter refuses names it does not know
         flatten_row_wise_modules(encoder)
         self.encoder = encoder.half() if half else encoder
         self.config = encoder.config
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **_: object) -> Any:
         """Return an output with ``last_hidden_state`` float32[N, T, hidden]."""
-        global _layout  # noqa: PLW0603 - the attention interface has no other way to hand it down
+        global _layout  # noqa: PLW0603 -- the attention interface has no other way to hand it down
         _layout = TokenLayout.of(attention_mask)
         output = self.encoder(
             input_ids=input_ids.reshape(-1)[_layout.rows_R].unsqueeze(0),

@@ -162,7 +162,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: PLR0917 (autograd passes by position)
+    def forward(  # noqa: PLR0917 -- autograd passes by position
         ctx: Any,
         users_PD: Tensor,
         items_AD: Tensor,

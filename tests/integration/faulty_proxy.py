@@ -60,7 +60,7 @@ class FaultyProxy:
 
     async def _copy_replies(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
-            while self.fault is Fault.STALL:  # noqa: ASYNC110 - set from outside at any time
+            while self.fault is Fault.STALL:  # noqa: ASYNC110 -- set from outside at any time
                 await asyncio.sleep(0.005)
             if self.fault is Fault.SLOW:
                 await asyncio.sleep(0.2)

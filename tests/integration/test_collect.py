@@ -91,13 +91,13 @@ async def test_killed_at_any_moment_it_goes_on_without_loss_or_double(valkey_url
     draw = random.Random(5)
     kills = 0
     for _ in range(4):
-        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: ASYNC220 - nothing else to do
+        run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: ASYNC220 -- nothing else to do
         give_up_s = time.monotonic() + 20
         parts = len(list((tmp_path / "parts").glob("*"))) if (tmp_path / "parts").exists() else 0
         while run.poll() is None and time.monotonic() < give_up_s:
             now = len(list((tmp_path / "parts").glob("*"))) if (tmp_path / "parts").exists() else 0
             if now > parts:
-                time.sleep(draw.uniform(0, 0.02))  # noqa: ASYNC251 - nothing else to do
+                time.sleep(draw.uniform(0, 0.02))  # noqa: ASYNC251 -- nothing else to do
                 break
         if run.poll() is None:
             run.send_signal(signal.SIGKILL)

@@ -45,7 +45,7 @@ def is_alive(pid: int) -> bool:
 async def until_dead(pid: int) -> None:
     """Wait for a process to end."""
     async with asyncio.timeout(5):
-        while is_alive(pid):  # noqa: ASYNC110 - another process
+        while is_alive(pid):  # noqa: ASYNC110 -- another process
             await asyncio.sleep(0.01)
 
 
@@ -148,7 +148,7 @@ async def test_a_store_that_is_being_started_again_says_so(tmp_path, monkeypatch
     async with opened_store(tmp_path) as store:
         os.kill(store.embedded.pid, signal.SIGKILL)
         async with asyncio.timeout(5):
-            while store.embedded.pid is not None:  # noqa: ASYNC110 - another process
+            while store.embedded.pid is not None:  # noqa: ASYNC110 -- another process
                 await asyncio.sleep(0.01)
         with pytest.raises(StorageUnavailable, match="has ended and is being started again"):
             await store.history.append([event(1)])
@@ -216,7 +216,7 @@ async def test_it_dies_with_its_parent_and_lets_the_next_one_in(tmp_path):
         "        await asyncio.sleep(60)\n"
         "asyncio.run(main())\n"
     )
-    parent = subprocess.Popen(  # noqa: ASYNC220 - it only starts
+    parent = subprocess.Popen(  # noqa: ASYNC220 -- it only starts
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
     )
     assert parent.stdout is not None

@@ -43,7 +43,7 @@ def supervisor(tmp_path):
 async def until(condition):
     """Wait until a condition holds."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - other processes
+        while not condition():  # noqa: ASYNC110 -- other processes
             await asyncio.sleep(0.02)
 
 

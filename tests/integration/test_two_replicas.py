@@ -80,7 +80,7 @@ async def test_a_replica_that_reads_no_history_catches_up_in_the_background(tiny
         await first.put_items([NewItem("new", "red shoes")])
         await first.delete_items(["item-7"])
         async with asyncio.timeout(5):
-            while second.version < 2:  # noqa: ASYNC110 - the replica's own task
+            while second.version < 2:  # noqa: ASYNC110 -- the replica's own task
                 await asyncio.sleep(0.01)
         assert second.rows_of_ids(["new", "item-7"]).tolist() == [201, 0]
         assert 7 not in second.live_rows()
@@ -117,7 +117,7 @@ async def test_a_store_that_lost_its_items_is_followed(tiny_bundle, valkey_serve
         with valkey_server.client() as client:
             client.flushall()
         async with asyncio.timeout(5):
-            while catalog.version:  # noqa: ASYNC110 - the replica's own task
+            while catalog.version:  # noqa: ASYNC110 -- the replica's own task
                 await asyncio.sleep(0.01)
         assert catalog.rows_of_ids(["new", "item-7"]).tolist() == [0, 7]
         assert catalog.item_count == 200
@@ -134,7 +134,7 @@ async def test_items_put_after_the_store_lost_its_items_are_known_to_all(tiny_bu
             client.flushall()
         await first.put_items([NewItem(f"new-{number}", "red shoes") for number in range(3)])
         async with asyncio.timeout(5):
-            while not second.rows_of_ids(["new-2"])[0]:  # noqa: ASYNC110 - the replica's own task
+            while not second.rows_of_ids(["new-2"])[0]:  # noqa: ASYNC110 -- the replica's own task
                 await asyncio.sleep(0.01)
         for catalog in (first, second):
             assert (catalog.item_count, catalog.rows_of_ids(["old"]).tolist()) == (203, [0])

@@ -38,7 +38,7 @@ def reader(bodies):
 async def until_closed(wire):
     """Wait for the end of the connection."""
     async with asyncio.timeout(5):
-        while not wire.closed:  # noqa: ASYNC110 - a stand-in without events
+        while not wire.closed:  # noqa: ASYNC110 -- a stand-in without events
             await asyncio.sleep(0.001)
 
 

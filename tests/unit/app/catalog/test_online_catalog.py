@@ -236,7 +236,7 @@ async def test_a_store_that_came_back_empty_is_followed(tmp_path):
         store.changes.clear()
         store.newest = 0
         async with asyncio.timeout(5):
-            while catalog.version:  # noqa: ASYNC110 - the catalogue's own task
+            while catalog.version:  # noqa: ASYNC110 -- the catalogue's own task
                 await asyncio.sleep(0.005)
         assert catalog.rows_of_ids(["desk", "rug"]).tolist() == [0, 2]
         assert catalog.column_of_rows("category", rows(2)) == ["floor"]

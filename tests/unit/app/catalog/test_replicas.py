@@ -45,7 +45,7 @@ async def test_a_replica_without_enough_rows_takes_what_it_can(tmp_path, monkeyp
         assert catalog.rows_of_ids(["desk-0", "desk-2", "desk-3", "rug"]).tolist() == [5, 7, 0, 0]
         await catalog.delete_items(["desk-0"])
         async with asyncio.timeout(5):
-            while not catalog.rows_of_ids(["desk-3"])[0]:  # noqa: ASYNC110 - the catalogue's own task
+            while not catalog.rows_of_ids(["desk-3"])[0]:  # noqa: ASYNC110 -- the catalogue's own task
                 await asyncio.sleep(0.005)
         assert catalog.ids_of_rows(catalog.rows_of_ids(["desk-3"])) == ["desk-3"]
 
@@ -74,7 +74,7 @@ async def test_the_periodic_question_notices_another_store_of_the_same_version(t
         store.lose()
         await store.store([StoredItem(i.item_id, i.text, {}, "ours", vector_of(i.text)) for i in desks(2, "sofa")])
         async with asyncio.timeout(5):
-            while not catalog.rows_of_ids(["sofa-1"])[0]:  # noqa: ASYNC110 - the catalogue's own task
+            while not catalog.rows_of_ids(["sofa-1"])[0]:  # noqa: ASYNC110 -- the catalogue's own task
                 await asyncio.sleep(0.005)
         assert catalog.rows_of_ids(["desk-0"]).tolist() == [0]
 

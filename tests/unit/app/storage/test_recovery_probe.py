@@ -42,12 +42,12 @@ async def test_it_closes_the_circuit_when_redis_is_well_again():
     async with RecoveryProbe(breaker, patient.ping) as probe:
         assert probe.alive
         async with asyncio.timeout(5):
-            while patient.pings < 3:  # noqa: ASYNC110 - the probe's own task
+            while patient.pings < 3:  # noqa: ASYNC110 -- the probe's own task
                 await asyncio.sleep(0.001)
         assert breaker.state is not CircuitState.CLOSED
         patient.well = True
         async with asyncio.timeout(5):
-            while breaker.state is not CircuitState.CLOSED:  # noqa: ASYNC110 - the probe's own task
+            while breaker.state is not CircuitState.CLOSED:  # noqa: ASYNC110 -- the probe's own task
                 await asyncio.sleep(0.001)
         pings = patient.pings
         await asyncio.sleep(0.03)
@@ -72,7 +72,7 @@ async def test_leaving_the_context_ends_the_task():
 
     async with RecoveryProbe(breaker, never, check_every_s=0.001) as probe:
         async with asyncio.timeout(5):
-            while breaker.state is not CircuitState.HALF_OPEN:  # noqa: ASYNC110 - the probe's own task
+            while breaker.state is not CircuitState.HALF_OPEN:  # noqa: ASYNC110 -- the probe's own task
                 await asyncio.sleep(0.001)
     assert not probe.alive
     assert breaker.state is CircuitState.OPEN
@@ -89,7 +89,7 @@ async def test_a_ping_that_breaks_otherwise_does_not_end_the_watch():
 
     async with RecoveryProbe(breaker, broken_twice, check_every_s=0.001) as probe:
         async with asyncio.timeout(5):
-            while breaker.state is not CircuitState.CLOSED:  # noqa: ASYNC110 - the probe's own task
+            while breaker.state is not CircuitState.CLOSED:  # noqa: ASYNC110 -- the probe's own task
                 await asyncio.sleep(0.001)
         assert probe.alive
     assert len(pings) == 3
