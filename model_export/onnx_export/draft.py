@@ -18,9 +18,8 @@ from app.inference.provider import obtain_provider
 from model_export.modeling.encoder_loading import load_tokenizer
 from model_export.onnx_export.encoder_graph import EncoderExport, export_item_encoder
 from model_export.onnx_export.golden_requests import golden_of
-from model_export.onnx_export.half_precision import EVENT_DTYPES
 from model_export.onnx_export.intermediates import ranker_feeds, scan_for_overflow
-from model_export.onnx_export.item_table import write_item_table, write_items
+from model_export.onnx_export.item_table import TABLE_DTYPES, write_item_table, write_items
 from model_export.onnx_export.popularity_prior import popularity_prior
 from model_export.onnx_export.quantization import faster_ranker
 from model_export.onnx_export.ranker_graph import ranker_model, retriever_model
@@ -132,7 +131,7 @@ def _write_rankers(
     reference: ReferenceModel, golden: Golden, table: NDArray[Any], folder: Path, precision: str
 ) -> dict[str, Any]:
     """Write both ranking graphs; return what was measured on them."""
-    dtype = EVENT_DTYPES[precision]
+    dtype = TABLE_DTYPES[precision]
     measured: dict[str, Any] = {}
     model = ranker_model(reference.ranker, dtype)
     if precision == "int8":

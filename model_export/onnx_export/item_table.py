@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,6 @@ from app.contract.identity import keys_of
 from app.contract.item_columns import ITEM_ID, ITEM_KEY, PRIOR
 from app.contract.manifest import ITEM_TABLE_FILE, ITEMS_FILE
 from model_export.errors import ExportError
-from model_export.onnx_export.half_precision import EVENT_DTYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.contract.tensors import Float32Array
+
+TABLE_DTYPES: Final[dict[str, type[np.floating[Any]]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
+"""Dtype of the item table, and of what the ranker computes once for each event, in each precision.
+
+INT8 keeps both in FP32: its scores are dot products with the table."""
+
+ROW_GROUP_ITEMS: Final = 65_536
+"""The service reads a text by its row group: small ones keep that cheap in a catalogue of a million."""
 
 
 def write_item_table(bundle: Path, table_ND: Float32Array, precision: str) -> NDArray[Any]:
@@ -37,16 +44,12 @@ def write_item_table(bundle: Path, table_ND: Float32Array, precision: str) -> ND
     if table_ND[0].any():
         raise ExportError("row 0 of the item table is padding and must be zeros")
     with np.errstate(over="ignore"):
-        table = np.ascontiguousarray(table_ND, dtype=EVENT_DTYPES[precision])
+        table = np.ascontiguousarray(table_ND, dtype=TABLE_DTYPES[precision])
     broken = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if len(broken):
         raise ExportError(f"row {broken[0]} of the item table is not finite in {table.dtype} ({len(broken)} such rows)")
     np.save(bundle / ITEM_TABLE_FILE, table, allow_pickle=False)
     return table
-
-
-ROW_GROUP_ITEMS = 65_536
-"""The service reads a text by its row group: small ones keep that cheap in a catalogue of a million."""
 
 
 def write_items(bundle: Path, items: pa.Table, prior_N: Float32Array) -> None:

@@ -13,7 +13,7 @@ from model_export.modeling.text_tokens import tokenize
 from model_export.modeling.text_tower import TextTower
 from model_export.modeling.text_vectors import whitened_text_vectors
 from model_export.onnx_export.encoder_graph import export_item_encoder, fused_counts, onnx_vectors, torch_vectors
-from model_export.onnx_export.half_precision import casts_between_halves
+from tests.unit.model_export.onnx_export.half_casts import casts_between_halves
 from tests.unit.model_export.text_encoders import write_encoder
 
 TEXTS = ["red game", "phone", "", "中文 手机", "😀 smile", "x" * 10_000, "a tv and a new big game", "small"]

@@ -18,9 +18,9 @@ from app.inference.onnx_ranker import OnnxRanker
 from app.inference.provider import obtain_provider
 from model_export.errors import ExportError
 from model_export.onnx_export import repeat_graph
-from model_export.onnx_export.half_precision import casts_between_halves
 from model_export.onnx_export.ranker_graph import ranker_model, retriever_model
 from tests.small_ranker import reference_catalog_scores, reference_scores, requests_for, small_ranker, table_of
+from tests.unit.model_export.onnx_export.half_casts import casts_between_halves
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,19 +1,13 @@
-"""What FP16 means here, and the proof that a graph does not cast back and forth."""
+"""Whether an FP16 graph casts back and forth."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-import numpy as np
 from onnx import TensorProto, shape_inference
 
 if TYPE_CHECKING:
     import onnx
-
-EVENT_DTYPES: Final[dict[str, type[np.floating[Any]]]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.float32}
-"""Dtype of the item table and of what the ranker computes once for each event; see `ranker_graph.ranker_model`.
-
-INT8 keeps both in FP32: scores are dot products with the table."""
 
 
 def casts_between_halves(model: onnx.ModelProto) -> list[str]:
