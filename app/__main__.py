@@ -10,14 +10,14 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.errors import UNUSABLE, SeqrankError
 
 if TYPE_CHECKING:
     from app.settings import Settings
 
-COMMANDS = ("serve", "doctor")
+COMMANDS: Final = ("serve", "doctor")
 
 
 def main(argv: list[str] | None = None) -> int:

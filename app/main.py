@@ -8,7 +8,7 @@ import logging
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from app import __version__
 from app.api.application import Guards, build_application
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Opener: TypeAlias = "Callable[[Settings, Metrics], AbstractAsyncContextManager[Serving]]"
 
-ROUTES = (
+ROUTES: Final = (
     "/rank", "/rank/{model}", "/feedback", "/events", "/users/{user}", "/items", "/items/{item}", "/health",
     "/health/live", "/health/ready", "/health/latency", "/info", "/metrics",
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from app import __version__, bundle_ahead
 from app.api.serving import Serving
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from app.observability.metrics import Metrics
     from app.settings import Settings
 
-CANNED_CANDIDATES = 100
-_SECONDS_A_DAY = 86_400
+CANNED_CANDIDATES: Final = 100
+_SECONDS_A_DAY: Final = 86_400
 
 
 @asynccontextmanager

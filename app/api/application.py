@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from app.api.serving import Observer, Service
 
 IdInPath = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
-_EVERY = (401, 413, 429, 503)
+_EVERY: Final = (401, 413, 429, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

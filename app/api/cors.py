@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from starlette.middleware.cors import CORSMiddleware
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 """What the routes take between them."""
 
-MOST_OF_A_VALUE = 80
+MOST_OF_A_VALUE: Final = 80
 """Characters of a header that a sentence repeats."""
 
-SHOWN_HEADERS = ("X-Request-Id", "Retry-After", "Server-Timing")
+SHOWN_HEADERS: Final = ("X-Request-Id", "Retry-After", "Server-Timing")
 """What a script may read beside the body."""
 
 

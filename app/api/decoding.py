@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -14,9 +14,9 @@ from app.errors import InvalidRequest
 
 T = TypeVar("T")
 
-_ENUM = "Invalid enum value"
-_UNKNOWN = "Object contains unknown field"
-_CLEARER = {
+_ENUM: Final = "Invalid enum value"
+_UNKNOWN: Final = "Object contains unknown field"
+_CLEARER: Final = {
     "matching regex '^[0-9]{1,14}$'": "of 1 to 14 digits, epoch milliseconds",
     "Integer value out of range": "Expected int of at most 64 bits, got a longer one",
     "Number out of range": "Expected float of 64 bits, got a larger one",
@@ -25,14 +25,14 @@ _CLEARER = {
 }
 """Words of msgspec's and ours."""
 
-_BYTE = re.compile(r"\(byte (\d+)\)$")
-SOME_KEY = "[...]"
+_BYTE: Final = re.compile(r"\(byte (\d+)\)$")
+SOME_KEY: Final = "[...]"
 """What msgspec's path says of a map's key."""
 
-_GZIP = b"\x1f\x8b"
+_GZIP: Final = b"\x1f\x8b"
 """What gzip begins with, and JSON cannot."""
 
-_NEAR = 16
+_NEAR: Final = 16
 """How many bytes are shown on each side of where JSON breaks off."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from app.api.answers import ErrorAnswer, LatencyAnswer, LiveAnswer, ReadyAnswer
 from app.api.error_responses import error_reply
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from app.api.limits import ApiLimits
     from app.api.serving import Observer, Service
 
-PROBE_USER = "seqrank-latency-probe"
-PROBE_BUDGET_S = 5.0
+PROBE_USER: Final = "seqrank-latency-probe"
+PROBE_BUDGET_S: Final = 5.0
 
 
 def live(service: Service) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 import numpy as np
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from app.api.limits import ApiLimits
     from app.api.schemas import HistoryEvent
 
-DEFAULT_TOP_K = 20
-NEARLY = 0.75
+DEFAULT_TOP_K: Final = 20
+NEARLY: Final = 0.75
 """How like a field's a name has to be to be taken for a mistake; see `difflib.get_close_matches`."""
 
-SHORTEST_MISSPELT = 4
+SHORTEST_MISSPELT: Final = 4
 """Shorter names are like many."""
 
-SECONDS = range(1_000_000_000, 2_200_000_000)
+SECONDS: Final = range(1_000_000_000, 2_200_000_000)
 """Epoch seconds from 2001 to 2039; as milliseconds they are two weeks of January 1970, and nobody's clicks."""
 
-_FIELDS = RankRequest.__struct_fields__
-LONGEST_MISSPELT = 2 * max(map(len, _FIELDS))
+_FIELDS: Final = RankRequest.__struct_fields__
+LONGEST_MISSPELT: Final = 2 * max(map(len, _FIELDS))
 """Longer names are like none."""
 
-MOST_LOOKED_AT = 50
+MOST_LOOKED_AT: Final = 50
 """A comparison takes some 70 µs, and a body has room for a hundred thousand members."""
 
-_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NAMES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def query_of(

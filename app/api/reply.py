@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from starlette.responses import Response
@@ -11,7 +11,7 @@ from starlette.responses import Response
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 JSON: bytes = b"application/json"
-_ENCODER = msgspec.json.Encoder()
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 @dataclass(slots=True)

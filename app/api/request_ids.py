@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import count
 from secrets import token_hex
+from typing import Final
 
-_START = token_hex(5)
-_NUMBERS = count()
+_START: Final = token_hex(5)
+_NUMBERS: Final = count()
 
 
 def new_request_id() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class EncodedHistory:
         return len(self.rows_H)
 
 
-EMPTY_HISTORY = EncodedHistory(
+EMPTY_HISTORY: Final = EncodedHistory(
     rows_H=np.empty(0, np.int64), actions_H=np.empty(0, np.int64), age_s_H=np.empty(0, np.float32)
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -51,6 +51,6 @@ class StoredHistory:
         return len(self.timestamps_ms_E)
 
 
-NO_HISTORY = StoredHistory(
+NO_HISTORY: Final = StoredHistory(
     item_keys_E=np.empty(0, np.uint64), action_keys_E=np.empty(0, np.uint64), timestamps_ms_E=np.empty(0, np.int64)
 )

@@ -6,7 +6,7 @@ import json
 import logging
 import struct
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.storage.connection import RedisConnection
     from app.storage.key_layout import KeyLayout, UserKeys
 
-_SCAN_PAGE = 1000
+_SCAN_PAGE: Final = 1000
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from model_export.data.dataset import Dataset
     from model_export.modeling.ranker import SequenceRanker
 
-_ROWS_AT_ONCE = 4096
-_MS_A_STEP = 1000
+_ROWS_AT_ONCE: Final = 4096
+_MS_A_STEP: Final = 1000
 """Impressions know the order of a history, not its times: one second a step, as `prepare` dates those clicks."""
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 import httpx
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from model_export.evaluation.questions import Questions
     from model_export.evaluation.replay_plan import ReplayPlan
 
-_EVENTS_A_CALL = 500
-_TIMEOUT_S = 30.0
-_ATTEMPTS = 10
-_PAUSE_S = 0.2
-_ATTEMPTS_WHEN_BUSY = 100
-_LONGEST_WAIT_S = 5.0
-_BUSY = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+_EVENTS_A_CALL: Final = 500
+_TIMEOUT_S: Final = 30.0
+_ATTEMPTS: Final = 10
+_PAUSE_S: Final = 0.2
+_ATTEMPTS_WHEN_BUSY: Final = 100
+_LONGEST_WAIT_S: Final = 5.0
+_BUSY: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -66,4 +66,4 @@ class WeightAverage:
             value.copy_(state[name])
 
 
-_STEPS = "average.steps"
+_STEPS: Final = "average.steps"
