@@ -22,7 +22,7 @@ class HistoryUsed(Struct, frozen=True):
 
     used: int
     newest_age_ms: int | None
-    source: Literal["redis", "request", "none", "unavailable"]
+    source: Literal["redis", "request", "unavailable"]
 
 
 class RankAnswer(Struct, frozen=True):

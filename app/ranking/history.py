@@ -72,10 +72,8 @@ class HistoryReader:
 
     async def read(self, query: RankQuery) -> UserHistory:
         """Return the history of a request; without the store, an empty one with the reason."""
-        if query.history is not None:
-            return self._encode(query.history, query.now_ms, "request")
-        if query.user is None:
-            return self._encode(NO_HISTORY, query.now_ms, "none")
+        if query.history is not None or query.user is None:
+            return self._encode(query.history or NO_HISTORY, query.now_ms, "request")
         try:
             timeout_s = query.budget.history_timeout_s(self._store_timeout_s)
             stored = await self._store.read(query.user, timeout_s=timeout_s)

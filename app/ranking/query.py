@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from app.contract.events import StoredHistory
     from app.ranking.budget import Budget
 
-HistorySource: TypeAlias = Literal["redis", "request", "none", "unavailable"]
+HistorySource: TypeAlias = Literal["redis", "request", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,8 @@ async def test_a_history_in_the_request_needs_no_user(house):
     answer = (await house.rank(items=["i1", "i2", "i9"], history=history, timestamp=1009)).json()
     assert answer["items"][0]["item"] == "i2"
     assert answer["history"] == {"used": 2, "newest_age_ms": 1000, "source": "request"}
+    answer = (await house.rank(items=["i1"], history=[])).json()
+    assert answer["history"] == {"used": 0, "newest_age_ms": None, "source": "request"}
 
 
 async def test_redis_away_is_a_degraded_200(house):
