@@ -9,6 +9,9 @@ from typing import Final
 UNUSABLE: Final = 2
 """Exit code of a process that could not serve."""
 
+MOST_SHOWN: Final = 80
+"""Characters of somebody else's value in a sentence; the rest is cut off."""
+
 
 class SeqrankError(Exception):
     """The root of every deliberate failure."""

@@ -11,11 +11,9 @@ from typing import Any, Final, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.errors import InvalidSetting
+from app.errors import MOST_SHOWN, InvalidSetting
 
 PREFIX: Final = "SEQRANK_"
-MOST_OF_A_VALUE: Final = 80
-"""Characters of a value that a sentence repeats."""
 
 _ORIGIN: Final = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/]+")
 
@@ -155,7 +153,7 @@ def read_settings(**given: Any) -> Settings:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         is_secret = Settings.model_fields[name].annotation is SecretStr
-        shown = "not usable" if is_secret else repr(str(first["input"])[:MOST_OF_A_VALUE])
+        shown = "not usable" if is_secret else repr(str(first["input"])[:MOST_SHOWN])
         reason = first["msg"].removeprefix("Value error, ")
         said = f"{PREFIX}{name.upper()}" if given.get(name) is None else f"--{name}"
         raise InvalidSetting(f"{said} is {shown}: {reason[:1].lower()}{reason[1:]}") from None

@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.api.edge import SECURITY_HEADERS
 from app.api.error_responses import error_body
 from app.api.request_ids import new_request_id
+from app.errors import MOST_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 """What the routes take between them."""
-
-MOST_OF_A_VALUE: Final = 80
-"""Characters of a header that a sentence repeats."""
 
 SHOWN_HEADERS: Final = ("X-Request-Id", "Retry-After", "Server-Timing")
 """What a script may read beside the body."""
@@ -64,7 +62,7 @@ class Cors(CORSMiddleware):
     def _why_refused(self, request_headers: Headers) -> str:
         origin, method = request_headers["origin"], request_headers["access-control-request-method"]
         if not self.is_allowed_origin(origin):
-            return f"the origin {origin[:MOST_OF_A_VALUE]!r} is none of those that this service answers browsers of"
+            return f"the origin {origin[:MOST_SHOWN]!r} is none of those that this service answers browsers of"
         if method not in METHODS:
-            return f"the method {method[:MOST_OF_A_VALUE]!r} is not taken, expected one of {', '.join(METHODS)}"
+            return f"the method {method[:MOST_SHOWN]!r} is not taken, expected one of {', '.join(METHODS)}"
         return "the browser asks for what this service does not offer: access from a public site to a private network"

@@ -14,6 +14,7 @@ from starlette.routing import Match
 from app.api import failures
 from app.api.reply import Reply, json_reply
 from app.errors import (
+    MOST_SHOWN,
     BudgetExceeded,
     EmptyCandidates,
     InvalidRequest,
@@ -52,9 +53,6 @@ TABLE: Final[dict[type[Exception], tuple[int, str]]] = {
     BudgetExceeded: (504, "timeout"),
 }
 """Error class -> status and ``error_type``; the first class in an error's ancestry that is listed counts."""
-
-MOST_OF_A_PATH: Final = 80
-"""Characters of a path that a sentence repeats."""
 
 RETRY_AFTER_S: Final = {429: 1.0, 503: 1.0}
 """Where the error has no estimate of its own."""
@@ -105,7 +103,7 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         # the framework itself checks nothing but ids in paths
         where = str(first["loc"][-1])
-        given = repr(first.get("input"))[:MOST_OF_A_PATH]
+        given = repr(first.get("input"))[:MOST_SHOWN]
         return error_body(422, f"{where}: {first['msg']}, got {given}", "validation").as_response()
 
     app.add_exception_handler(Exception, ours)
@@ -125,7 +123,7 @@ def _allowed(request: Request) -> str:
 
 
 def _framework_error(status: int, request: Request) -> tuple[str, str]:
-    path = request.scope["path"][:MOST_OF_A_PATH]
+    path = request.scope["path"][:MOST_SHOWN]
     if status == HTTPStatus.NOT_FOUND:
         return f"there is nothing at {path!r}; /docs lists what there is", "not_found"
     if status == HTTPStatus.METHOD_NOT_ALLOWED:

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-MOST_CHARACTERS: Final = 80
-"""Of a value in a sentence; the rest is cut off."""
+from app.errors import MOST_SHOWN
 
 _STEP: Final = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<place>\d+)\]")
 
@@ -33,6 +32,6 @@ def value_at(body: bytes, path: str) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value as JSON of at most `MOST_CHARACTERS`; lone surrogates, which no answer can hold, escaped."""
+    """Return a value as JSON of at most `MOST_SHOWN`; lone surrogates, which no answer can hold, escaped."""
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + "…"
+    return text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…"

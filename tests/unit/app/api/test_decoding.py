@@ -4,9 +4,8 @@ import pytest
 
 from app.api.decoding import BodyDecoder
 from app.api.failures import MalformedBody
-from app.api.given_values import MOST_CHARACTERS
 from app.api.schemas import FeedbackEvent, ItemChange, RankRequest
-from app.errors import InvalidRequest
+from app.errors import MOST_SHOWN, InvalidRequest
 
 RANK: BodyDecoder[RankRequest] = BodyDecoder(RankRequest)
 FEEDBACK: BodyDecoder[FeedbackEvent | list[FeedbackEvent]] = BodyDecoder(FeedbackEvent | list[FeedbackEvent])
@@ -67,7 +66,7 @@ def test_a_timestamp_of_words_is_told_the_unit():
 def test_a_long_value_is_cut():
     """A sentence repeats the beginning of a value, not the whole body."""
     _, sentence = refusal(RANK, b'{"user": "u", "id": "' + b"x" * 10_000 + b'"}')
-    assert len(sentence) < MOST_CHARACTERS + 60
+    assert len(sentence) < MOST_SHOWN + 60
     assert sentence.endswith("xxx…")
 
 
