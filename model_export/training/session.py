@@ -118,8 +118,8 @@ class TrainingSession:
         if not self._patience_is_over(fit.epoch):
             limit = "max_epochs" if fit.epoch >= training.max_epochs else "max_minutes"
             self._progress.note(
-                f"training.{limit} ({getattr(training, limit):g}) ended it before validation had stopped rising "
-                f"(best: epoch {self.selection.best_epoch} of {fit.epoch}); a larger one may give a better model"
+                f"training.{limit} ({getattr(training, limit):g}) ended it before training.patience did (best: epoch "
+                f"{self.selection.best_epoch} of {fit.epoch}); a larger {limit} may give a better model"
             )
 
     def _refit(self, state: dict[str, Any] | None) -> SequenceRanker:
