@@ -147,7 +147,8 @@ def _quiet() -> Iterator[None]:
         with redirect_stdout(io.StringIO()):
             yield
     finally:
-        ort.set_default_logger_severity(2)
+        # errors alone: ONNX Runtime 1.31 warns at every session on CUDA that CUDA is no plugin
+        ort.set_default_logger_severity(3)
 
 
 def _missing_library() -> str:

@@ -37,17 +37,20 @@ class History:
 def read_history(parts: Parts) -> History:
     """Gather and add up the inputs.
 
-    The start token is laid out as an event of row 0 with an action of its own, so nothing has to be concatenated: its
-    item vector is zeros, and the extra row of the action table holds its learned vector.
+    The start token is laid out as an event of row 0 with an action of its own, so no vectors have to be concatenated:
+    its item vector is zeros, and the extra row of the action table holds its learned vector. Whole numbers are put in
+    front by ``Concat``: ONNX Runtime's CUDA provider has no ``Pad`` for them and would wait for the CPU in every run.
     """
     graph, weights = parts.graph, parts.weights
-    before = graph.integers(0, 1, 0, 0)
+    last_B1 = graph.node("ReduceSum", graph.node("Sign", tensors.HISTORY_ROWS), graph.integers(1), keepdims=1)
+    zero_B1 = graph.node("Sub", last_B1, last_B1)
     item_weight, item_bias = weights.linear("item_input")
     actions = weights["action_input"]
     start = weights["start"]
-    rows_BL = graph.node("Pad", tensors.HISTORY_ROWS, before)
-    actions_BL = graph.node("Pad", tensors.HISTORY_ACTIONS, before, graph.number(len(actions), np.int64))
-    age_BL = graph.node("Pad", tensors.HISTORY_AGE_S, before, mode="edge")
+    rows_BL = graph.node("Concat", zero_B1, tensors.HISTORY_ROWS, axis=1)
+    start_action_B1 = graph.node("Add", zero_B1, graph.number(len(actions), np.int64))
+    actions_BL = graph.node("Concat", start_action_B1, tensors.HISTORY_ACTIONS, axis=1)
+    age_BL = graph.node("Pad", tensors.HISTORY_AGE_S, graph.integers(0, 1, 0, 0), mode="edge")
     vectors_BLD = graph.node("Gather", tensors.ITEM_TABLE, rows_BL)
     projected = graph.node("MatMul", vectors_BLD, parts.event_weight(item_weight, "item_input"), name="item_input")
     if "gap_input" in weights:
@@ -62,7 +65,7 @@ def read_history(parts: Parts) -> History:
         vectors_BLD=vectors_BLD,
         inputs_BLE=parts.layer_norm(summed, "input_norm", parts.event_dtype),
         age_BL=age_BL,
-        last_B1=graph.node("ReduceSum", graph.node("Sign", tensors.HISTORY_ROWS), graph.integers(1), keepdims=1),
+        last_B1=last_B1,
         length_1=graph.node("Shape", age_BL, start=1),
     )
 
@@ -82,8 +85,10 @@ class PairBuckets:
         keys_B1L = graph.node("Unsqueeze", history.age_BL, graph.integers(1))
         if every_pair:
             queries_BL1 = graph.node("Unsqueeze", history.age_BL, graph.integers(2))
-            self.of_all_BLL = parts.bucket_of_seconds(graph.node("Sub", keys_B1L, queries_BL1))
-            self.of_last_B1L = graph.node("GatherND", self.of_all_BLL, last_B11, batch_dims=1)
+            scale_BLL = parts.scale_of_seconds(graph.node("Sub", keys_B1L, queries_BL1))
+            self.of_all_BLL = parts.whole(scale_BLL)
+            # gathered before it is whole: ONNX Runtime's CUDA provider has no GatherND of int32
+            self.of_last_B1L = parts.whole(graph.node("GatherND", scale_BLL, last_B11, batch_dims=1))
         else:
             last_age_B1 = graph.node("GatherND", history.age_BL, last_B11, batch_dims=1)
             last_age_B11 = graph.node("Unsqueeze", last_age_B1, graph.integers(2))

@@ -105,10 +105,18 @@ class Parts:
 
     def bucket_of_seconds(self, seconds: str) -> str:
         """Return int32 of the same shape: `model_export.modeling.buckets.time_bucket` of float32 seconds."""
+        return self.whole(self.scale_of_seconds(seconds))
+
+    def scale_of_seconds(self, seconds: str) -> str:
+        """Return float32 of the same shape, whose whole part is the bucket of float32 seconds."""
         graph = self.graph
         above_one = graph.node("Add", graph.node("Relu", seconds), graph.number(1.0))
         scaled = graph.node("Mul", graph.node("Log", above_one), graph.number(2.0 / math.log(2.0)))
-        return graph.node("Cast", graph.node("Add", scaled, graph.number(1e-3)), to=6)
+        return graph.node("Add", scaled, graph.number(1e-3))
+
+    def whole(self, number: str) -> str:
+        """Return the whole part as int32."""
+        return self.graph.node("Cast", number, to=6)
 
 
 def time_rows(table: NDArray[Any]) -> NDArray[Any]:
