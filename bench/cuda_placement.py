@@ -105,8 +105,8 @@ def main() -> int:
         "\n".join(f"- {refusal}" for refusal in found["refusals"])
         or "Every golden request runs: no kernel of ranker and retriever refuses its inputs.",
         "",
-        "A session that accepts capture has no copies in its graph. The encoder's shapes depend on its data (`NonZero`),",
-        "which no captured graph can follow.",
+        "A session that accepts capture has no copies in its graph. The encoder's shapes depend on its data",
+        "(`NonZero`), which no captured graph can follow.",
     ]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text("\n".join(lines) + "\n", "utf-8")
