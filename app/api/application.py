@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 IdInPath = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARACTERS)]
 _EVERY: Final = (401, 413, 429, 503)
+"""Statuses that every route may answer with, probes left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

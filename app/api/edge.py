@@ -54,7 +54,7 @@ class Lane(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Heads:
+class _Headers:
     """The request headers that matter here."""
 
     authorization: bytes | None = None
@@ -63,20 +63,20 @@ class _Heads:
     request_id: bytes = b""
 
     @classmethod
-    def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> _Heads:
-        heads = cls()
+    def of(cls, headers: Iterable[tuple[bytes, bytes]]) -> _Headers:
+        found = cls()
         for name, value in headers:
             if name == b"content-length":
-                heads.content_length = value
+                found.content_length = value
             elif name == b"authorization":
-                heads.authorization = value
+                found.authorization = value
             elif name == b"x-api-key":
-                heads.api_key = value
+                found.api_key = value
             elif name == b"x-request-id" and value.isascii() and len(value) <= _LONGEST_REQUEST_ID:
-                heads.request_id = value
-        if not heads.request_id:
-            heads.request_id = new_request_id().encode()
-        return heads
+                found.request_id = value
+        if not found.request_id:
+            found.request_id = new_request_id().encode()
+        return found
 
 
 def access_of(method: str, path: str) -> Access:
@@ -125,16 +125,16 @@ class Edge:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        heads = _Heads.of(scope["headers"])
+        headers = _Headers.of(scope["headers"])
         access = access_of(scope["method"], scope["path"])
         lane = self.lane_of(scope["path"]) if scope["method"] == "POST" else None
         # probes and metrics are not work that draining has to wait for
         counted = access is not Access.OPEN
         self.service.in_flight += counted
         self.probes += not counted
-        exchange = _Exchange(scope, send, heads.request_id, self)
+        exchange = _Exchange(scope, send, headers.request_id, self)
         try:
-            self._admit(scope, heads, access)
+            self._admit(scope, headers, access)
             if lane is not None:
                 content = await self._admitted_body(receive)
                 # the budget begins with the whole body: what the client took to send it is not the service's
@@ -175,7 +175,7 @@ class Edge:
         if lane is None:
             return None
         reply = error_reply(refusal)
-        reply.headers += [(b"x-request-id", _Heads.of(headers).request_id), *SECURITY_HEADERS]
+        reply.headers += [(b"x-request-id", _Headers.of(headers).request_id), *SECURITY_HEADERS]
         self.observer.answered(lane.route, reply.status)
         return reply
 
@@ -195,16 +195,16 @@ class Edge:
         self.admission.check(self._others_busy)
         return content
 
-    def _admit(self, scope: body.Scope, heads: _Heads, access: Access) -> None:
-        key = key_in(heads.authorization, heads.api_key)
+    def _admit(self, scope: body.Scope, headers: _Headers, access: Access) -> None:
+        key = key_in(headers.authorization, headers.api_key)
         self.keys.check(key, access)
         if self.rate_limit is not None and access is not Access.OPEN:
             client = scope.get("client")
             # a key that nobody checked is only a word of the caller's, which could be another one each time
             known = key if self.keys.guards(access) else None
             self.rate_limit.take(known or (client[0].encode() if client else b""))
-        if heads.content_length is not None:
-            check_announced_length(heads.content_length, self.max_body_bytes)
+        if headers.content_length is not None:
+            check_announced_length(headers.content_length, self.max_body_bytes)
 
 
 class _Exchange:
