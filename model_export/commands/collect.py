@@ -8,7 +8,7 @@ added and changed online, so that a model can be trained from this folder alone.
 
 Example:
   python -m model_export collect --redis redis://localhost:6379/0 --output build/collected --bundle build/demo/bundle
-  python -m model_export prepare --format csv --input build/collected --output build/next
+  python -m model_export prepare --format csv --time-unit ms --input build/collected --output build/next
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.bundle is not None:
             _write_items(arguments.bundle, arguments.output, arguments.redis)
         print(f"{merged}: {folder.events:,} events, {added:,} of them new")
-        print(f"next: python -m model_export prepare --format csv --input {arguments.output} --output DATA")
+        prepare = f"prepare --format csv --time-unit ms --input {arguments.output} --output DATA"
+        print(f"next: python -m model_export {prepare}")
         if reader.damaged:
             print(f"{reader.damaged:,} entries of the log were left out: a field is missing or no number")
         if reader.missing:

@@ -72,10 +72,11 @@ def followed_recipe():
 async def test_old_and_collected_events_are_put_together_as_the_documentation_says(
     valkey_url, tmp_path, tiny_bundle, monkeypatch
 ):
-    """The recipe runs as it stands, and the result has the events of both and the items of today."""
+    """The recipe runs as it stands: the result has the events of both and the items of today; no time is guessed."""
     monkeypatch.chdir(tmp_path)
+    in_the_year_9999 = event(3, item="item-4", at_ms=253_402_300_799_999)
     async with opened_history(valkey_url) as history:
-        await history.append([event(1, item="item-3"), event(2, item="nobody knows")])
+        await history.append([event(1, item="item-3"), event(2, item="nobody knows"), in_the_year_9999])
     assert collect(valkey_url, Path("build/collected"), "--bundle", str(tiny_bundle)) == 0
     assert main(followed_recipe()) == 0
     dataset = read_dataset(Path("build/next"))
