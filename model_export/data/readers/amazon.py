@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import html
 import io
 import re
@@ -132,7 +133,7 @@ def _only(found: list[Path], folder: Path, what: str) -> Path:
 
 def _edition_of(reviews: Path) -> _Edition:
     with open_bytes(reviews) as stream:
-        line = io.BufferedReader(stream).readline()
+        line = io.BufferedReader(stream).readline().removeprefix(codecs.BOM_UTF8)
     if not line.strip():
         raise DataError(f"{reviews.name} is empty, expected one JSON object a line")
     try:

@@ -45,9 +45,14 @@ def test_the_2018_edition_reads_compressed(prepare: Prepare) -> None:
     assert done.items()[0]["price"] == "$9.99"
 
 
-def test_the_2023_edition_reads_by_parent(prepare: Prepare) -> None:
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+def test_the_2023_edition_reads_by_parent(mark: str, prepare: Prepare) -> None:
     """Reviews of 2023 name the product by parent_asin and have milliseconds."""
-    done = prepare("amazon", {"Kitchen.jsonl": _lines(REVIEW_2023), "meta_Kitchen.jsonl": _lines(META_2023)})
+    files: dict[str, str | bytes] = {
+        "Kitchen.jsonl": mark + _lines(REVIEW_2023),
+        "meta_Kitchen.jsonl": mark + _lines(META_2023),
+    }
+    done = prepare("amazon", files)
     assert done.events() == [("A1", "B1", 1588687728923)]
     assert done.texts() == {"B1": "Mill. Acme. Kitchen"}
 
