@@ -5,8 +5,8 @@ python -m bench.cuda_placement --onnxruntime build/onnxruntime-gpu --bundle buil
 
 The provider is the real one. Under it lies a stand-in for CUDA (``cuda_stand_in.c``), whose memory is the host's and
 whose kernels compute nothing. So this shows which nodes have a CUDA kernel, what is copied between host and device in
-each run, whether runs could be captured as a CUDA graph, and whether a kernel refuses its inputs before it is launched.
-It shows no time and no score. It needs ``cc``, ``nm`` and ``readelf``.
+each run, whether runs could be captured as a CUDA graph, whether a kernel refuses its inputs before it is launched, and
+that added rows reach the item table. It shows no time and no score. It needs ``cc``, ``nm`` and ``readelf``.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def main() -> int:
         "",
         "\n".join(f"- {refusal}" for refusal in found["refusals"])
         or "Every golden request runs: no kernel of ranker and retriever refuses its inputs.",
+        "",
+        "Rows that are added are copied into the table on the device, and nothing else there changes."
+        if found["in_place"]
+        else "Rows that are added do NOT reach the table on the device.",
         "",
         "A session that accepts capture has no copies in its graph. The encoder's shapes depend on its data",
         "(`NonZero`), which no captured graph can follow.",

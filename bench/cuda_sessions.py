@@ -19,6 +19,7 @@ from app.contract.golden import read_golden
 from app.contract.manifest import ITEM_ENCODER_FILE, ITEM_TABLE_FILE, RANKER_FILE, RETRIEVER_FILE, read_manifest
 from app.inference.onnx_ranker import OnnxRanker
 from app.inference.provider import CPU_PROVIDER, CUDA_PROVIDER, Provider, obtain_provider
+from app.inference.resident_table import ResidentTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,16 @@ def refusals(bundle: Path, provider: Provider) -> list[str]:
     return found
 
 
+def writes_rows_in_place(bundle: Path, provider: Provider) -> bool:
+    """Return whether rows that are added reach the table on the device, and nothing else changes there."""
+    before = np.load(bundle / ITEM_TABLE_FILE)
+    after = np.concatenate([before, before[1:10] + before.dtype.type(1)])
+    rows = np.arange(len(before), len(after))
+    resident = ResidentTable(before, provider)
+    resident.write(after, rows)
+    return bool(np.array_equal(resident.value.numpy()[: len(after)], after))
+
+
 def main() -> int:
     """Print one JSON object."""
     bundle = Path(sys.argv[1])
@@ -98,7 +109,13 @@ def main() -> int:
                "capture": placement(bundle / name, provider, capture=True)}
         for name in (RANKER_FILE, RETRIEVER_FILE, ITEM_ENCODER_FILE)
     }  # fmt: skip
-    print(json.dumps({"version": ort.__version__, "graphs": graphs, "refusals": refusals(bundle, provider)}))
+    found = {
+        "version": ort.__version__,
+        "graphs": graphs,
+        "refusals": refusals(bundle, provider),
+        "in_place": writes_rows_in_place(bundle, provider),
+    }
+    print(json.dumps(found))
     return 0
 
 

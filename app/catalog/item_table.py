@@ -52,12 +52,13 @@ class ItemTable:
     has the median prior.
 
     Every change reaches the ranker before any id leads to it: the rows are written, ``on_table_changed`` is called with
-    the whole table, then ids move. Nothing here awaits, so the event loop's other tasks see all of it or nothing.
+    the whole table and the rows, then ids move. Nothing here awaits, so the event loop's other tasks see all of it or
+    nothing.
 
     Args:
         items: The bundle's items.
         vectors: The table.
-        on_table_changed: Called with the table whenever rows were written.
+        on_table_changed: Called with the table and the rows whenever rows were written.
         large_from: See `app.catalog.id_index.LARGE_CATALOG`.
 
     Raises:
@@ -69,7 +70,7 @@ class ItemTable:
         items: BundleItems,
         vectors: VectorTable,
         *,
-        on_table_changed: Callable[[FloatTable], None],
+        on_table_changed: Callable[[FloatTable, Int64Array], None],
         large_from: int = LARGE_CATALOG,
     ) -> None:
         if len(items) + 1 != vectors.base_rows:
@@ -192,7 +193,7 @@ class ItemTable:
         rows = self._vectors.add(vectors_ND)
         self._priors[rows] = self._neutral
         self._index.clear_rows(rows)
-        self._on_table_changed(self._vectors.view)
+        self._on_table_changed(self._vectors.view, rows)
         return rows
 
     def _move(self, change: ItemChange, new_row: int | None) -> int:

@@ -47,7 +47,7 @@ class OnlineCatalog(ItemTable):
         line: Encodes texts.
         store: Keeps the changes.
         encoder_name: Names the item encoder; a stored vector of another encoder is not used, its text is encoded.
-        on_table_changed: Called with the table whenever rows were written.
+        on_table_changed: Called with the table and the rows whenever rows were written.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class OnlineCatalog(ItemTable):
         line: EncodingLine,
         store: OnlineItemStore,
         encoder_name: str,
-        on_table_changed: Callable[[FloatTable], None],
+        on_table_changed: Callable[[FloatTable, Int64Array], None],
     ) -> None:
         super().__init__(items, vectors, on_table_changed=on_table_changed)
         self._line = line
@@ -249,20 +249,21 @@ async def open_catalog(
     encoder: ItemEncoder,
     encoder_name: str,
     store: OnlineItemStore,
-    on_table_changed: Callable[[FloatTable], None],
+    on_table_changed: Callable[[FloatTable, Int64Array], None],
     spare_rows: int = 65_536,
     check_every_s: float = 1.0,
 ) -> AsyncIterator[OnlineCatalog]:
     """Open a bundle's items, catch up with the store if it answers, and keep up from then on.
 
-    ``on_table_changed`` is called once at the start, with the table to serve from.
+    ``on_table_changed`` is called once at the start, with the bundle's table to serve from and no rows.
 
     Args:
         bundle: The bundle folder.
         encoder: Called in a thread of its own.
         encoder_name: The bundle's version.
         store: Keeps the changes.
-        on_table_changed: Called with ``[rows, D]``; it must not keep the event loop waiting.
+        on_table_changed: Called with ``[rows, D]`` and ``int64[n]``, the rows that were written since the last call; it
+            must not keep the event loop waiting.
         spare_rows: How many items and texts may be added.
         check_every_s: How often the store is asked for changes.
 
@@ -276,7 +277,7 @@ async def open_catalog(
     async with EncodingLine(encoder) as line:
         build = partial(OnlineCatalog, line=line, store=store, encoder_name=encoder_name)
         catalog = await asyncio.to_thread(build, items, vectors, on_table_changed=on_table_changed)
-        on_table_changed(catalog.table)
+        on_table_changed(catalog.table, np.empty(0, np.int64))
         await catalog.refresh(NEWEST)
         async with _background(items, catalog, check_every_s=check_every_s):
             yield catalog

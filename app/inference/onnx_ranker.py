@@ -13,13 +13,14 @@ from app.contract import tensors
 from app.contract.manifest import RANKER_FILE, RETRIEVER_FILE
 from app.errors import BundleError, ScoringFailed
 from app.inference.onnx_session import TensorSpec, open_session
+from app.inference.resident_table import ResidentTable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from app.contract.tensors import Float32Array, HistoryBatch, RankingBatch
+    from app.contract.tensors import Float32Array, HistoryBatch, Int64Array, RankingBatch
     from app.inference.provider import Provider
 
 _TABLE: Final = TensorSpec(tensors.ITEM_TABLE, ("tensor(float)", "tensor(float16)"), 2)
@@ -46,7 +47,7 @@ class OnnxRanker:
     one call never touches another's.
 
     The table is handed over without a copy on the CPU, so a memory-mapped array stays shared between processes. On
-    CUDA it is copied to the GPU once, at `use_item_table`.
+    CUDA it is copied to the GPU once; from then on only rows that were written travel there.
     """
 
     def __init__(self, bundle: Path, item_table: NDArray[Any], *, provider: Provider, threads: int = 1) -> None:
@@ -62,7 +63,8 @@ class OnnxRanker:
             BundleError: If a graph cannot be loaded, or does not take and give what the contract says.
             ProviderUnavailable: If a session got another provider.
         """
-        self._device = provider.name
+        self._provider = provider
+        self._resident: ResidentTable | None = None
         self._ranker = open_session(
             bundle / RANKER_FILE,
             provider,
@@ -83,24 +85,38 @@ class OnnxRanker:
         """Rows of the table in use, the padding row included."""
         return self._table[1]
 
-    def use_item_table(self, item_table: NDArray[Any]) -> None:
+    def use_item_table(self, item_table: NDArray[Any], written_rows: Int64Array | None = None) -> None:
         """Use another table from the next call on; calls that are running finish with the one they have.
 
         Args:
             item_table: ``[rows, D]`` of `table_dtype`, C order, row 0 zeros. It is not copied on the CPU: rows that
                 are in use must not change afterwards.
+            written_rows: ``int64[n]``: all rows that differ from the table in use, which nothing reads yet. None: it
+                is another table.
 
         Raises:
             ValueError: If dtype, shape or memory order differ.
         """
         if item_table.dtype != self.table_dtype or item_table.ndim != 2 or not item_table.flags.c_contiguous:  # noqa: PLR2004 -- two axes
-            raise ValueError(
+            message = (
                 f"the item table is {item_table.dtype}{list(item_table.shape)}, "
                 f"expected {self.table_dtype}[rows, width] in C order"
             )
-        value = ort.OrtValue.ortvalue_from_numpy(item_table, self._device, 0)
-        # one assignment of one tuple: a concurrent call sees the old pair or the new one
-        self._table = (value, len(item_table))
+            raise ValueError(message)
+        if self._provider.name == "cpu":
+            value, capacity = ort.OrtValue.ortvalue_from_numpy(item_table, "cpu", 0), len(item_table)
+        else:
+            resident = self._resident_table(item_table, written_rows)
+            value, capacity = resident.value, resident.capacity
+        # one assignment of one tuple: a concurrent call sees all of the old ones or of the new ones
+        self._table = (value, len(item_table), capacity)
+
+    def _resident_table(self, item_table: NDArray[Any], written_rows: Int64Array | None) -> ResidentTable:
+        if self._resident is None or written_rows is None or len(item_table) > self._resident.capacity:
+            self._resident = ResidentTable(item_table, self._provider)
+        else:
+            self._resident.write(item_table, written_rows)
+        return self._resident
 
     def pinned(self) -> OnnxRanker:
         """Return a ranker on the same sessions that keeps the table now in use, whatever this one is given later.
@@ -135,14 +151,15 @@ class OnnxRanker:
         Raises:
             ScoringFailed: See `score`.
         """
-        table, rows = self._table
+        table, rows, capacity = self._table
         feeds = {
             tensors.ITEM_TABLE: table,
             tensors.HISTORY_ROWS: history.rows_BH,
             tensors.HISTORY_ACTIONS: history.actions_BH,
             tensors.HISTORY_AGE_S: history.age_s_BH,
         }
-        return _run(self._retriever, tensors.CATALOG_SCORES, feeds, (len(history.rows_BH), rows))
+        # on a device the table has room for more rows than are in use
+        return _run(self._retriever, tensors.CATALOG_SCORES, feeds, (len(history.rows_BH), capacity))[:, :rows]
 
 
 def _run(

@@ -49,7 +49,7 @@ def test_the_table_answers_as_the_dictionary_does(steps, large):
     """Whatever is added, changed, deleted and forgotten, in whatever order, with rows used again at once."""
     items, now_s = BundleItems(FOLDER), [0.0]
     vectors = VectorTable(FOLDER / "item_table.npy", spare_rows=24, clock=lambda: now_s[0])
-    table = ItemTable(items, vectors, on_table_changed=lambda _: None, large_from=0 if large else 100)
+    table = ItemTable(items, vectors, on_table_changed=lambda *_: None, large_from=0 if large else 100)
     bundle = {
         item_id: (vector_of(f"a {item_id}") + 0.5, category)
         for item_id, category in zip(IDS, ["light", "floor", "seat", "decor"], strict=True)

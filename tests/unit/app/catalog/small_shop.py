@@ -110,7 +110,7 @@ async def open_shop(folder, *, store=None, encoder=None, tables=None, check_ever
         encoder=encoder or Encoder(),
         encoder_name="ours",
         store=store or MemoryStore(),
-        on_table_changed=(tables if tables is not None else []).append,
+        on_table_changed=lambda table, _: None if tables is None else tables.append(table),
         check_every_s=check_every_s,
         spare_rows=spare_rows,
     ) as catalog:
