@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import AutoTokenizer
 
-from model_export.modeling.encoder_loading import load_encoder
+from model_export.modeling.encoder_loading import load_encoder, quiet_transformers
 from model_export.modeling.text_tokens import tokenize
 from model_export.modeling.text_tower import TextTower
 from model_export.modeling.text_vectors import whitened_text_vectors
@@ -58,7 +58,7 @@ def text_encoder(config: TextConfig) -> TextEncoder:
 def save_text_encoder(tower: TextTower, config: TextConfig, folder: Path) -> None:
     """Write a fine-tuned encoder and its tokenizer as a folder that `load_encoder` reads."""
     tower.merge_lora()
-    with full_disk_said(folder):
+    with full_disk_said(folder), quiet_transformers():
         tower.encoder.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(text_encoder(config).folder)
     tokenizer.save_pretrained(folder)
