@@ -52,12 +52,12 @@ def resampled_means(values_T: FloatArray, *, resamples: int = RESAMPLES, seed: i
     about eleven of those, so that 50,000 users cost no more than 500.
     """
     distinct, counts = np.unique(values_T, return_counts=True)
-    rng = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     means = np.empty(resamples)
     at_once = max(1, _CELLS_AT_ONCE // len(distinct))
     for start in range(0, resamples, at_once):
         stop = min(start + at_once, resamples)
-        drawn = rng.multinomial(len(values_T), counts / len(values_T), size=stop - start)
+        drawn = random.multinomial(len(values_T), counts / len(values_T), size=stop - start)
         means[start:stop] = drawn.astype(np.float64) @ distinct.astype(np.float64) / len(values_T)
     return means
 
@@ -90,9 +90,9 @@ def difference_across_seeds(ours_ST: FloatArray, theirs_T: FloatArray, *, resamp
         resamples: How many times seeds and questions are drawn.
     """
     gained_ST = ours_ST - theirs_T[None, :]
-    rng = np.random.default_rng(_SEED)
+    random = np.random.default_rng(_SEED)
     seed_count = len(gained_ST)
-    weight_RS = rng.multinomial(seed_count, np.full(seed_count, 1 / seed_count), size=resamples) / seed_count
+    weight_RS = random.multinomial(seed_count, np.full(seed_count, 1 / seed_count), size=resamples) / seed_count
     patterns_WS, which_R = np.unique(weight_RS, axis=0, return_inverse=True)
     means = np.empty(resamples)
     for number, pattern_S in enumerate(patterns_WS):

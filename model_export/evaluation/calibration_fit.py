@@ -68,13 +68,14 @@ def scored_pairs(scorer: CatalogScorer, questions: Questions, *, seed: int = 0) 
     The sample is drawn without regard to scores and weighted by what it stands for, so sums over the pairs estimate
     sums over the whole catalogue without bias.
     """
-    rng = np.random.default_rng(seed)
+    random = np.random.default_rng(seed)
     parts: list[ScoredPairs] = []
-    for _, block in questions.sampled(_MOST_QUESTIONS, rng).blocks(256):
+    for _, block in questions.sampled(_MOST_QUESTIONS, random).blocks(256):
         scores_BN = checked_scores(scorer, block)
         mask_seen(scores_BN, block)
         parts.extend(
-            _pairs_of_one(scores_N, int(answer), rng) for scores_N, answer in zip(scores_BN, block.answers, strict=True)
+            _pairs_of_one(scores_N, int(answer), random)
+            for scores_N, answer in zip(scores_BN, block.answers, strict=True)
         )
     return ScoredPairs(
         scores_P=np.concatenate([part.scores_P for part in parts]),
@@ -84,13 +85,13 @@ def scored_pairs(scorer: CatalogScorer, questions: Questions, *, seed: int = 0) 
     )
 
 
-def _pairs_of_one(scores_N: FloatArray, answer: int, rng: np.random.Generator) -> ScoredPairs:
+def _pairs_of_one(scores_N: FloatArray, answer: int, random: np.random.Generator) -> ScoredPairs:
     open_rows = np.flatnonzero(np.isfinite(scores_N))
     length = min(LIST_LENGTH, len(open_rows))
     listed = open_rows[np.argpartition(scores_N[open_rows], len(open_rows) - length)[len(open_rows) - length :]]
     certain = np.union1d(listed, [answer] if np.isfinite(scores_N[answer]) else []).astype(np.int64)
     others = open_rows[~np.isin(open_rows, certain)]
-    drawn = rng.choice(others, min(_SAMPLED_OTHERS, len(others)), replace=False) if len(others) else others
+    drawn = random.choice(others, min(_SAMPLED_OTHERS, len(others)), replace=False) if len(others) else others
     rows = np.concatenate([certain, drawn])
     weight = len(others) / max(len(drawn), 1)
     return ScoredPairs(

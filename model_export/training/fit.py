@@ -81,8 +81,8 @@ class Fit:
         own = self._distribution.own_share(len(batches))
         self.model.train()
         for number in own[self.step_of_epoch :]:
-            rng = np.random.default_rng([self._config.seed, self.epoch, number])
-            start_events_B = self._newcomers.draw(len(batches[number]), rng)
+            random = np.random.default_rng([self._config.seed, self.epoch, number])
+            start_events_B = self._newcomers.draw(len(batches[number]), random)
             batch = training_batch(self._data, self._rows, batches[number], self._labels, start_events_B)
             self._learn(batch.to(device))
             self.step_of_epoch += 1
@@ -94,9 +94,9 @@ class Fit:
         return mean_loss
 
     def _batches_of_epoch(self) -> list[Int64Array]:
-        rng = np.random.default_rng([self._config.seed, self.epoch])
+        random = np.random.default_rng([self._config.seed, self.epoch])
         positions = self._config.training.positions_per_batch or 0
-        return list(length_bucketed_batches(self._rows.lengths, positions_per_batch=positions, rng=rng))
+        return list(length_bucketed_batches(self._rows.lengths, positions_per_batch=positions, random=random))
 
     def _learn(self, batch: Any) -> None:
         training = self._config.training

@@ -34,9 +34,9 @@ class Newcomers:
         self._events_V = events_V
         self._cumulative_V = np.cumsum(weights_V)
 
-    def draw(self, count: int, rng: np.random.Generator) -> Int64Array:
+    def draw(self, count: int, random: np.random.Generator) -> Int64Array:
         """Return ``int64[count]`` event indices, drawn with replacement."""
-        drawn = rng.random(count) * self._cumulative_V[-1]
+        drawn = random.random(count) * self._cumulative_V[-1]
         events: Int64Array = self._events_V[np.searchsorted(self._cumulative_V, drawn, side="right")]
         return events
 

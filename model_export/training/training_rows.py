@@ -110,7 +110,7 @@ def training_rows(starts_U: Int64Array, ends_U: Int64Array, history_length: int)
 
 
 def length_bucketed_batches(
-    lengths_R: Int64Array, *, positions_per_batch: int, rng: np.random.Generator
+    lengths_R: Int64Array, *, positions_per_batch: int, random: np.random.Generator
 ) -> Iterator[Int64Array]:
     """Yield row numbers of batches in random order, each of rows of similar length.
 
@@ -120,9 +120,9 @@ def length_bucketed_batches(
     Args:
         lengths_R: Positions of each row.
         positions_per_batch: Positions of a batch, padding included; a longer row is a batch of its own.
-        rng: Draws the order.
+        random: Draws the order.
     """
-    order = rng.permutation(len(lengths_R))
+    order = random.permutation(len(lengths_R))
     pool_size = max(len(order) // 8, 1024)
     batches = []
     for pool_start in range(0, len(order), pool_size):
@@ -135,7 +135,7 @@ def length_bucketed_batches(
                 stop += 1
             batches.append(pool[start:stop])
             start = stop
-    for position in rng.permutation(len(batches)):
+    for position in random.permutation(len(batches)):
         yield batches[position]
 
 

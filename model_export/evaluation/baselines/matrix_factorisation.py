@@ -71,8 +71,8 @@ class MatrixFactorisation:
         weights = Weights(unobserved, ridge)
         user_item = user_item_matrix(data, ends_U)
         item_user = user_item.T.tocsr()
-        rng = np.random.default_rng(seed)
-        items_ND = rng.normal(0, 0.1 / np.sqrt(width), (data.item_count + 1, width)).astype(np.float32)
+        random = np.random.default_rng(seed)
+        items_ND = random.normal(0, 0.1 / np.sqrt(width), (data.item_count + 1, width)).astype(np.float32)
         for _ in range(sweeps):
             users_UD = solve_vectors(user_item, items_ND, weights)
             items_ND = solve_vectors(item_user, users_UD, weights)

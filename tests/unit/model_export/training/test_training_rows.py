@@ -63,7 +63,7 @@ def test_a_later_window_counts_only_its_new_targets():
 def test_batches_hold_each_row_once_and_fit(lengths, positions, seed):
     """Every row is in one batch; a batch of several rows is no larger than asked for."""
     lengths = np.array(lengths)
-    batches = list(length_bucketed_batches(lengths, positions_per_batch=positions, rng=np.random.default_rng(seed)))
+    batches = list(length_bucketed_batches(lengths, positions_per_batch=positions, random=np.random.default_rng(seed)))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= positions for batch in batches)
 
