@@ -218,6 +218,7 @@ def _info(
         "items": catalog.item_count,
         "items_online": catalog.online_count,
         "catalog_version": catalog.version,
+        "split": manifest.training_data.get("split"),
         "metrics": manifest.metrics,
         "parity": manifest.parity,
         "batching": line.policy.describe(),

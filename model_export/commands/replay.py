@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.add_argument("--bundle", type=Path, help="the bundle that is served, to compute offline lists")
     parser.add_argument(
-        "--division", choices=SPLIT_NAMES, help=f"how the data is divided (that of --bundle, else {LEAVE_ONE_OUT})"
+        "--division", choices=SPLIT_NAMES, help="how the data is divided (as for the bundle's training)"
     )
     parser.add_argument("--inline-history", action="store_true", help="send histories in the rank requests")
     parser.add_argument(
@@ -68,8 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     plan = _plan(arguments)
     bundle = _bundle(arguments)
-    questions = _questions(arguments, bundle)
-    info, replayed = asyncio.run(_replay(arguments, plan, questions, bundle))
+    info, questions, replayed = asyncio.run(_replay(arguments, plan, bundle))
     result: dict[str, Any] = {
         "questions": len(questions),
         "online": metrics_of_places(replayed.places_T, plan.top_k),
@@ -103,13 +102,13 @@ def _plan(arguments: argparse.Namespace) -> ReplayPlan:
     )
 
 
-def _questions(arguments: argparse.Namespace, bundle: Bundle | None) -> Questions:
-    """Return the questions, divided off as for the bundle's training where it is known."""
+def _questions(arguments: argparse.Namespace, bundle: Bundle | None, info: dict[str, Any]) -> Questions:
+    """Return the questions, divided off as for the bundle's training where it is known; else as leave-one-out."""
     from model_export.evaluation.bundle_scorer import require_same_shop
     from model_export.evaluation.questions import Questions
     from model_export.evaluation.subject import division_of
 
-    data, division = read_dataset(arguments.data), arguments.division or LEAVE_ONE_OUT
+    data, division = read_dataset(arguments.data), arguments.division or info.get("split") or LEAVE_ONE_OUT
     if bundle is not None:
         require_same_shop(bundle, data)
         division = division_of(bundle.manifest, data, arguments.division)
@@ -130,8 +129,8 @@ def _bundle(arguments: argparse.Namespace) -> Bundle | None:
 
 
 async def _replay(
-    arguments: argparse.Namespace, plan: ReplayPlan, questions: Questions, bundle: Bundle | None
-) -> tuple[dict[str, Any], Replayed]:
+    arguments: argparse.Namespace, plan: ReplayPlan, bundle: Bundle | None
+) -> tuple[dict[str, Any], Questions, Replayed]:
     from tqdm import tqdm
 
     from model_export.evaluation.replay_client import ReplayClient
@@ -139,12 +138,13 @@ async def _replay(
 
     async with ReplayClient(arguments.url, api_key=arguments.api_key, concurrency=arguments.concurrency) as client:
         info = await client.info()
+        questions = _questions(arguments, bundle, info)
         await require_same_shop_served(client, info, questions.data)
         if bundle is not None:
             require_served(info, bundle.manifest)
         with tqdm(total=len(questions), unit="user", desc="replay", disable=None) as bar:
             try:
-                return info, await client.replay(questions, plan, bar.update)
+                return info, questions, await client.replay(questions, plan, bar.update)
             except* CommandError as errors:
                 raise CommandError(str(errors.exceptions[0])) from errors
 
@@ -206,8 +206,6 @@ def _verdict(result: dict[str, Any]) -> int:
     print(
         f"{COMPARED}: online and offline differ by {difference:.6f}, {'within' if agrees else 'MORE THAN'} {TOLERANCE}"
     )
-    if not agrees and result["offline_source"] == FROM_MANIFEST:
-        print("if the bundle was trained with another --split, name it with --division, or the bundle with --bundle")
     changed = result["service"]["items_online"]
     if changed and not agrees:
         print(f"items changed online: {changed}; by these alone lists differ from the bundle's")

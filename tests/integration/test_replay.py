@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import socket
@@ -22,7 +23,7 @@ from app.inference.bundle import open_bundle
 from model_export.__main__ import main
 from model_export.commands import replay as replay_command
 from model_export.data.dataset import read_dataset
-from model_export.data.splits import leave_one_out
+from model_export.data.splits import leave_one_out, temporal
 from model_export.evaluation.questions import Questions
 from model_export.evaluation.replay_client import ReplayClient
 from model_export.evaluation.replay_offline import expected_places
@@ -149,6 +150,13 @@ def test_the_exit_code_is_the_tolerance(
     said = capsys.readouterr().out
     assert f"{word} 0.001" in said
     assert ("items changed online: 3" in said) == bool(code)
+
+
+def test_questions_are_divided_off_as_for_the_training_of_the_served_bundle(shop: Path) -> None:
+    """Somebody who trained with --split temporal names it to nobody again: the service says it."""
+    arguments = argparse.Namespace(data=shop, division=None, users=None)
+    asked = replay_command._questions(arguments, None, {"split": "temporal"})
+    assert asked.targets.events.tolist() == temporal(read_dataset(shop)).test.events.tolist()
 
 
 def test_another_shop_is_refused(url: str, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,6 +118,7 @@ async def test_info_shows_bundle_provider_batching_and_certificate(tiny_bundle, 
     assert info["execution_provider"] == "CPUExecutionProvider"
     assert info["batching"]["measured"]["single_run_ms"]["100"] > 0
     assert info["certificate"]["failure"] is None
+    assert info["split"] is None  # nobody trained the tiny bundle
 
 
 async def test_without_redis_the_service_starts_and_ranks(tiny_bundle):
