@@ -38,6 +38,9 @@ CPU_BATCH_SIZES: Final = tuple(range(1, 9))
 """Any number up to the last: on a CPU a run pays for every request that only fills it up."""
 
 CANDIDATE_BUCKETS: Final = (16, 32, 64, 128, 256, 512, 1024, 2048)
+FILLED_RUN_COSTS: Final = 1.5
+"""Times of a lone run that a request may take on a GPU for sharing runs that are always filled up to one size."""
+
 WORTH_BATCHING_ON_GPU: Final = 0.7
 WORTH_BATCHING_ON_CPU: Final = 1.05
 """A batch has to cost less than this share of the same requests one by one. On a GPU it makes others wait. On a CPU it
@@ -134,6 +137,7 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
     chosen_by = "setting" if by_setting else "measured"
     unbatched = BatchPolicy(
         workers=workers,
+        layout=_gpu_shapes(plan) if plan.on_gpu else BatchLayout(),
         inline_below_s=0.0 if plan.on_gpu else INLINE_LIMIT_S,
         handoff_s=max(plan.handoff_s, SHORT_RUN_S),
         chosen_by=chosen_by,
@@ -161,13 +165,50 @@ def _choose(model: RankingModel, plan: WarmUpPlan, curve: LatencyCurve) -> Batch
 def _batched_layout(model: RankingModel, plan: WarmUpPlan) -> BatchLayout:
     """Return the shapes of batches, with those numbers of requests whose scores are bit-equal to lone requests'.
 
-    On a GPU there are few shapes, so that its memory stays flat. On a CPU a run is as wide as its longest request if
-    neighbours of other lengths change no bit, and shared by requests of one exact shape otherwise.
+    On a CPU a run is as wide as its longest request if neighbours of other lengths change no bit, and shared by
+    requests of one exact shape otherwise.
     """
     if plan.on_gpu:
-        return _equal_sizes(model, plan, BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), GPU_BATCH_SIZES))
+        return _gpu_layout(model, plan)
     found = _equal_sizes(model, plan, BatchLayout((), (), CPU_BATCH_SIZES, pads_to_longest=True))
     return found if len(found.batch_buckets) > 1 else _equal_sizes(model, plan, BatchLayout((), (), CPU_BATCH_SIZES))
+
+
+def _gpu_shapes(plan: WarmUpPlan) -> BatchLayout:
+    """Return the few shapes of lone requests on a GPU: its memory stays flat."""
+    return BatchLayout(CANDIDATE_BUCKETS, (plan.history_length,), (1,))
+
+
+def _gpu_layout(model: RankingModel, plan: WarmUpPlan) -> BatchLayout:
+    """Return the layout with the larger batches.
+
+    A GPU's matrix products may round otherwise for another number of rows. Then no size gives the bits of a lone run,
+    but runs that are always filled up to one size give a request the same bits whoever shares them.
+    """
+    lone = _gpu_shapes(plan)
+    equal = _equal_sizes(model, plan, replace(lone, batch_buckets=GPU_BATCH_SIZES))
+    question = _question(plan, min(100, plan.max_candidates))
+    for size in reversed(GPU_BATCH_SIZES):
+        if size <= equal.batch_buckets[-1]:
+            break
+        filled = replace(lone, batch_buckets=(size,))
+        filled_s = _least_s(plan, partial(model.score, filled.pack([question])))
+        lone_s = _least_s(plan, partial(model.score, lone.pack([question])))
+        if filled_s <= FILLED_RUN_COSTS * lone_s and _neighbours_change_nothing(model, plan, filled):
+            return filled
+    return equal
+
+
+def _neighbours_change_nothing(model: RankingModel, plan: WarmUpPlan, filled: BatchLayout) -> bool:
+    """Tell whether requests get the same bits in a run of copies of themselves, and beside others at any place."""
+    count = filled.batch_buckets[-1]
+    questions = [_question(plan, min(100, plan.max_candidates), seed=place) for place in range(count)]
+    among_copies = [filled.unpack(model.score(filled.pack([one])), [one])[0] for one in questions]
+    for order in (1, -1):
+        together = filled.unpack(model.score(filled.pack(questions[::order])), questions[::order])
+        if not all(map(np.array_equal, together, among_copies[::order])):
+            return False
+    return True
 
 
 def _equal_sizes(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> BatchLayout:
@@ -195,6 +236,9 @@ def _equal_sizes(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> 
 
 def _growth(model: RankingModel, plan: WarmUpPlan, layout: BatchLayout) -> LatencyCurve:
     """Return how many times a lone run a run of so many requests takes; lone runs are timed beside it."""
+    if layout.batch_buckets[0] > 1:
+        # filled up to one size, a run takes the same time whoever is in it
+        return LatencyCurve.through([1, layout.batch_buckets[0]], [1.0, 1.0])
     question = _question(plan, min(100, plan.max_candidates), max(1, plan.history_length // 2))
     single = layout.pack([question])
     # on a CPU a run grows by the same for each further request

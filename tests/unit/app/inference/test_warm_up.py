@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from app.inference.warm_up import WarmUpPlan, usable_cores, warm_up
+from app.contract.encoding import EMPTY_HISTORY
+from app.inference.batch_layout import Question
+from app.inference.warm_up import CANDIDATE_BUCKETS, WarmUpPlan, usable_cores, warm_up
 
 
 class CountingModel:
@@ -57,6 +61,50 @@ def test_batch_sizes_that_change_the_scores_are_not_used():
     assert (on_cpu.layout.batch_buckets, on_cpu.max_batch) == ((1, 2, 3, 4, 5), 5)
     on_gpu = warm_up(CountingModel(differs_from=8), plan(batching="on", on_gpu=True)).policy
     assert on_gpu.layout.batch_buckets == (1, 2, 4)
+
+
+class RoundingModel(CountingModel):
+    """Rounds otherwise for every number of requests, as a GPU may."""
+
+    def __init__(self, *, looks_at_neighbours=False) -> None:
+        super().__init__()
+        self.looks_at_neighbours = looks_at_neighbours
+
+    def score(self, batch):
+        scores = super().score(batch) + np.float32(len(batch.candidate_rows_BC)) / 1000
+        return scores + batch.candidate_rows_BC.sum() if self.looks_at_neighbours else scores
+
+
+@pytest.mark.parametrize(
+    ("model", "may_cost", "sizes"),
+    [
+        (RoundingModel(), math.inf, (32,)),
+        (RoundingModel(), 0.0, (1,)),
+        (RoundingModel(looks_at_neighbours=True), math.inf, (1,)),
+        (CountingModel(), math.inf, (1, 2, 4, 8, 16, 32)),
+        (CountingModel(differs_from=4), 0.0, (1, 2)),
+    ],
+    ids=["filled", "too dear", "neighbours are seen", "nothing is rounded otherwise", "some sizes are not"],
+)
+def test_on_a_gpu_runs_are_filled_up_where_sizes_round_otherwise(model, may_cost, sizes, monkeypatch):
+    """Requests share runs of one size where a lone one may cost as much; shapes are few in any case."""
+    monkeypatch.setattr("app.inference.warm_up.FILLED_RUN_COSTS", may_cost)
+    policy = warm_up(model, plan(on_gpu=True, batching="on")).policy
+    assert (policy.layout.batch_buckets, policy.max_batch) == (sizes, sizes[-1])
+    assert (policy.layout.candidate_buckets, policy.layout.history_buckets) == (CANDIDATE_BUCKETS, (5,))
+
+
+def test_a_filled_run_gives_a_request_the_same_bits_whoever_shares_it(monkeypatch):
+    """The layout that was chosen makes runs of one shape for one request and for many."""
+    monkeypatch.setattr("app.inference.warm_up.FILLED_RUN_COSTS", math.inf)
+    model = RoundingModel()
+    policy = warm_up(model, plan(on_gpu=True)).policy
+    assert policy.growth.seconds_of(32) == policy.growth.seconds_of(1)
+    questions = [Question(EMPTY_HISTORY, np.arange(1, 4) + place) for place in range(5)]
+    together = policy.layout.unpack(model.score(policy.layout.pack(questions)), questions)
+    for question, scores in zip(questions, together, strict=True):
+        alone = policy.layout.unpack(model.score(policy.layout.pack([question])), [question])[0]
+        np.testing.assert_array_equal(alone, scores)
 
 
 @pytest.mark.parametrize(
