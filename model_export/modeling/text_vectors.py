@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.contract.tensors import Float32Array, Int64Array
     from model_export.modeling.encoder_loading import TextEncoder
 
+_CPU: Final = torch.device("cpu")
 _TOKENS_PER_BATCH: Final = 2048
 _TOKENS_PER_BLOCK: Final = 65536
 """How much is computed between two saves; a killed run loses at most this many tokens of work."""
@@ -35,7 +36,7 @@ def whitened_text_vectors(
     *,
     width: int,
     fit_positions: Int64Array | None = None,
-    device: str = "cpu",
+    device: torch.device = _CPU,
 ) -> tuple[Float32Array, Whitening]:
     """Return whitened text vectors of a catalogue, and the whitening.
 
@@ -59,7 +60,7 @@ def whitened_text_vectors(
 
 
 def pooled_text_vectors(
-    texts: Sequence[str], encoder: TextEncoder, cache_dir: Path, *, device: str = "cpu"
+    texts: Sequence[str], encoder: TextEncoder, cache_dir: Path, *, device: torch.device = _CPU
 ) -> Float32Array:
     """Return ``float32[N, hidden]`` mean-pooled vectors, from the cache where they are there."""
     texts = [plain_text(text) for text in texts]
@@ -84,7 +85,7 @@ def _cache_key(distinct: Sequence[str], encoder: TextEncoder) -> str:
     return digest.hexdigest()[:24]
 
 
-def _encode(tokens: TextTokens, encoder: TextEncoder, blocks: Path, device: str) -> Float32Array:
+def _encode(tokens: TextTokens, encoder: TextEncoder, blocks: Path, device: torch.device) -> Float32Array:
     """Encode all texts block by block; blocks that are on disk already are read instead."""
     vectors_NX = np.empty((len(tokens), encoder.hidden_width), np.float32)
     home = next(encoder.model.parameters()).device
@@ -98,7 +99,7 @@ def _encode(tokens: TextTokens, encoder: TextEncoder, blocks: Path, device: str)
 
 
 def _read_or_encode(
-    part: Path, tokens: TextTokens, positions: Int64Array, encoder: TextEncoder, device: str
+    part: Path, tokens: TextTokens, positions: Int64Array, encoder: TextEncoder, device: torch.device
 ) -> Float32Array:
     """Return a block; another run on the same data may write it, or remove it, at the same time."""
     try:
@@ -110,7 +111,9 @@ def _read_or_encode(
 
 
 @torch.inference_mode()
-def _encode_block(tokens: TextTokens, positions: Int64Array, encoder: TextEncoder, device: str) -> Float32Array:
+def _encode_block(
+    tokens: TextTokens, positions: Int64Array, encoder: TextEncoder, device: torch.device
+) -> Float32Array:
     block = np.empty((len(positions), encoder.hidden_width), np.float32)
     for batch in length_buckets(tokens.lengths[positions], tokens_per_batch=_TOKENS_PER_BATCH):
         input_ids, mask = (torch.from_numpy(array).to(device) for array in tokens.batch(positions[batch]))

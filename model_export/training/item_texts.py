@@ -15,6 +15,8 @@ from model_export.modeling.text_vectors import whitened_text_vectors
 from model_export.training.weights_file import full_disk_said
 
 if TYPE_CHECKING:
+    import torch
+
     from app.contract.tensors import Float32Array, Int64Array
     from model_export.modeling.encoder_loading import TextEncoder
     from model_export.modeling.text_tokens import TextTokens
@@ -65,7 +67,7 @@ def save_text_encoder(tower: TextTower, config: TextConfig, folder: Path) -> Non
 
 
 def encode_item_texts(
-    texts: list[str], config: TextConfig, *, cache_folder: Path, known_positions: Int64Array
+    texts: list[str], config: TextConfig, *, cache_folder: Path, known_positions: Int64Array, device: torch.device
 ) -> ItemTexts:
     """Encode and whiten the texts of a catalogue; encoded vectors are kept in ``cache_folder``.
 
@@ -74,9 +76,10 @@ def encode_item_texts(
         config: The encoder.
         cache_folder: Where vectors are kept for the next run on the same texts.
         known_positions: ``int64[n]`` positions of the items with training events, which alone shape the whitening.
+        device: Where the encoder runs.
     """
     fit_positions = known_positions if len(known_positions) else None
     vectors_NW, whitening = whitened_text_vectors(
-        texts, text_encoder(config), cache_folder, width=config.width, fit_positions=fit_positions
+        texts, text_encoder(config), cache_folder, width=config.width, fit_positions=fit_positions, device=device
     )
     return ItemTexts(texts, vectors_NW, whitening, config)

@@ -20,17 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import torch
+
     from model_export.data.splits import Split
     from model_export.run_config import RunConfig
 
 
-def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], None]) -> TrainingMaterial:
+def load_material(
+    data_folder: Path, config: RunConfig, note: Callable[[str], None], *, device: torch.device
+) -> TrainingMaterial:
     """Read, split, describe and encode; nothing is written for a configuration that does not go with the data.
 
     Args:
         data_folder: What ``prepare`` wrote.
         config: Its split and text encoder are what counts.
         note: Told in a sentence what the data looks like.
+        device: Where the texts are encoded.
 
     Raises:
         DataError: If the folder is not what ``prepare`` or ``simulate`` wrote, or the split leaves nothing to ask.
@@ -50,6 +55,7 @@ def load_material(data_folder: Path, config: RunConfig, note: Callable[[str], No
         config.text,
         cache_folder=data_folder / TEXT_CACHE_FOLDER,
         known_positions=np.flatnonzero(event_counts(data, split.train_ends)) - 1,
+        device=device,
     )
     return TrainingMaterial(data, split, statistics, texts, outcomes_of(data))
 

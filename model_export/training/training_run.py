@@ -63,7 +63,7 @@ class TrainingRun:
                 self._refuse_another(self._config, fingerprint_of(self._data_folder), "a complete run")
                 logger.info("%s is complete already; nothing to do", self._directory.folder)
                 return 0
-            material = load_material(self._data_folder, self._config, logger.info)
+            material = load_material(self._data_folder, self._config, logger.info, device=self._device)
             with self._directory.locked() if distribution.is_first else nullcontext():
                 self._train(material, logger, distribution)
         finally:

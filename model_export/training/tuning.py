@@ -73,7 +73,7 @@ class Tuning:
         """
         if not (self._folder / _STUDY_FILE).is_file():
             refuse_foreign(self._folder, _is_ours, "from a study")
-        material = load_material(self._data_folder, self._config, self._logger.info)
+        material = load_material(self._data_folder, self._config, self._logger.info, device=self._device)
         study = self._opened_study()
         if not study.trials:
             defaults = resolved(self._config, material.statistics)
