@@ -291,5 +291,8 @@ async def _background(items: BundleItems, catalog: OnlineCatalog, *, check_every
     try:
         yield
     finally:
-        follower.cancel()
+        # `asyncio.wait_for` of Python 3.11, which redis-py sends with, loses a cancellation at the moment it is done
+        while not follower.done():
+            follower.cancel()
+            await asyncio.wait([follower], timeout=0.1)
         await asyncio.gather(follower, preloading, return_exceptions=True)

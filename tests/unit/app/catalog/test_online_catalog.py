@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import numpy as np
@@ -240,3 +241,29 @@ async def test_a_store_that_came_back_empty_is_followed(tmp_path):
                 await asyncio.sleep(0.005)
         assert catalog.rows_of_ids(["desk", "rug"]).tolist() == [0, 2]
         assert catalog.column_of_rows("category", rows(2)) == ["floor"]
+
+
+class DeafStore(MemoryStore):
+    """Loses the first cancellation of whoever asks, as redis-py may."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_asked, self.is_deaf = asyncio.Event(), False
+
+    async def epoch(self):
+        """Wait for a cancellation once, and answer all the same."""
+        if self.is_deaf:
+            self.is_deaf = False
+            self.is_asked.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+        return await super().epoch()
+
+
+async def test_a_lost_cancellation_does_not_keep_the_catalogue_open_for_ever(tmp_path):
+    """The task that keeps up with the store ends with the catalogue."""
+    store = DeafStore()
+    async with asyncio.timeout(20), open_shop(tmp_path, store=store, check_every_s=0.001):
+        store.is_deaf = True
+        await store.is_asked.wait()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "catalog-keep-up"]
