@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnxruntime as ort
 
+from app.inference.onnx_session import session_options
 from app.inference.provider import CUDA_PROVIDER
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ResidentTable:
     def __init__(self, item_table: NDArray[Any], provider: Provider) -> None:
         self._device = "cuda" if provider.execution_provider == CUDA_PROVIDER else "cpu"
         self._copier = ort.InferenceSession(
-            _COPY_OF_BYTES, providers=list(provider.session_providers), enable_fallback=0
+            _COPY_OF_BYTES, session_options(1), providers=list(provider.session_providers), enable_fallback=0
         )
         with_room = np.zeros((len(item_table) + ROOM, item_table.shape[1]), item_table.dtype)
         with_room[: len(item_table)] = item_table
